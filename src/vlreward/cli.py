@@ -1,0 +1,225 @@
+"""The command line: a verb, then flags. A workflow is imported only when its verb is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from vlreward import __version__, configuration
+from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.recipes.scratch import scratch
+from vlreward.recipes.skywork_vl import skywork_vl
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.spec import describe_source, parse_source
+from vlreward.training.config import TrainConfig
+
+_RECIPES: dict[str, Callable[..., TrainConfig]] = {"skywork-vl": skywork_vl, "scratch": scratch}
+_PLACEHOLDER = SourceConfig(path="(give --data)")
+
+_HELP = """\
+vlreward: build, judge and use reward models for vision-language models.
+
+  vlreward demo                      train and try a small reward model in minutes
+  vlreward train RECIPE --data …     train one; RECIPE is skywork-vl or scratch
+  vlreward train --from config.yaml  train as a file says; more flags change it
+  vlreward score FILE --model …      give every row of a file its rewards
+  vlreward export MODEL FOLDER       write a model in another layout
+
+`vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
+configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
+finite, 75 interrupted with its state saved (run it again to resume), 130 interrupted.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoArguments:
+    """Train a small reward model on drawings and show what it learnt."""
+
+    output: Path = Path("runs/demo")
+    """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreArguments:
+    """Give every row of a file its rewards."""
+
+    source: tyro.conf.Positional[str]
+    """JSONL, JSON or Parquet: rows of prompt and responses, or preference pairs."""
+    model: str
+    """A reward model's folder or hub name."""
+    output: Path
+    """The JSONL file to write, one line a row."""
+    revision: str | None = None
+    """Hub revision of the model."""
+    device: str | None = None
+    """Where to compute; the GPU if there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the backbone; auto is float32 on the CPU, bfloat16 on a GPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """Write a reward model in a layout that other tools read."""
+
+    model: tyro.conf.Positional[str]
+    """A reward model's folder or hub name."""
+    output: tyro.conf.Positional[Path]
+    """The folder to write; it must not exist."""
+    layout: Literal["value-head", "sequence-classification"] = "sequence-classification"
+    """`value-head` for LLaMA-Factory and the Skywork recipe, `sequence-classification` for vLLM,
+    ms-swift, TRL and OpenRLHF."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Precision of the backbone's weights in the files."""
+
+
+def main() -> None:
+    """The console script: runs a verb, prints a refusal as one paragraph, exits with its code."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        code = run(sys.argv[1:])
+    except VlrewardError as error:
+        print(f"vlreward: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command line without the program's name; returns the exit code or raises."""
+    verb, *rest = arguments or ["--help"]
+    if verb in ("-h", "--help"):
+        print(_HELP, end="")
+        return 0
+    if verb == "--version":
+        print(__version__)
+        return 0
+    if verb not in _VERBS:
+        raise ConfigError(
+            "verb-unknown",
+            value=verb,
+            place="command line",
+            expected=f"one of {', '.join(_VERBS)}",
+            mend="`vlreward --help` says what each does.",
+        )
+    return _VERBS[verb](rest)
+
+
+def _demo(arguments: list[str]) -> int:
+    given = tyro.cli(DemoArguments, args=arguments, prog="vlreward demo")
+    from vlreward.workflows.demo import run_demo
+
+    run_demo(given.output, command=_command("demo", arguments))
+    return 0
+
+
+def _train(arguments: list[str]) -> int:
+    config = read_train_config(arguments)
+    from vlreward.training.run import train
+
+    model = train(config, command=_command("train", arguments))
+    print(f"The model lies in {Path(config.output) / 'model'}.")
+    del model
+    return 0
+
+
+def _score(arguments: list[str]) -> int:
+    given = tyro.cli(ScoreArguments, args=arguments, prog="vlreward score")
+    from vlreward.scoring import RewardModel
+    from vlreward.workflows.score import score_file
+
+    model = RewardModel.load(
+        given.model, revision=given.revision, device=given.device, dtype=given.dtype
+    )
+    found = score_file(model, given.source, output=given.output)
+    print(f"{found.num_scored} rows scored, {found.num_refused} refused: {given.output}")
+    return DataError.exit_code if found.num_refused else 0
+
+
+def _export(arguments: list[str]) -> int:
+    given = tyro.cli(ExportArguments, args=arguments, prog="vlreward export")
+    from vlreward.scoring import RewardModel
+
+    model = RewardModel.load(given.model, dtype=given.dtype)
+    model.save(given.output, layout=given.layout)
+    print(f"Written to {given.output} as {given.layout}.")
+    return 0
+
+
+def read_train_config(arguments: Sequence[str]) -> TrainConfig:
+    """The configuration that the arguments of `vlreward train` describe.
+
+    First a recipe's name or `--from FILE`, then flags that change single values. Raises
+    ConfigError; help and flags that do not parse end the program as tyro does.
+    """
+    base, rest = _base_config(list(arguments))
+    registry = tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_source_rule)
+    with registry:
+        config = tyro.cli(
+            TrainConfig,
+            args=rest,
+            default=base,
+            prog="vlreward train RECIPE",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
+    if _PLACEHOLDER in config.data:
+        raise ConfigError(
+            "data-missing",
+            value="no --data",
+            place="command line",
+            expected="--data SOURCE [SOURCE …], each path[#split] or hub:owner/name[#split]",
+            mend="Name the preference data to train on.",
+        )
+    return config
+
+
+def _base_config(arguments: list[str]) -> tuple[TrainConfig, list[str]]:
+    """What the flags change, and the flags."""
+    if arguments[:1] == ["--from"] and len(arguments) > 1:
+        return configuration.load(Path(arguments[1]), TrainConfig), arguments[2:]
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        return skywork_vl(data=[_PLACEHOLDER]), arguments
+    if name not in _RECIPES:
+        raise ConfigError(
+            "recipe-unknown",
+            value=name or "nothing",
+            place="command line",
+            expected=f"a recipe ({', '.join(_RECIPES)}) or --from FILE, before the flags",
+            mend="For instance: vlreward train scratch --data pairs.jsonl#train",
+        )
+    return _RECIPES[name](data=[_PLACEHOLDER]), arguments[1:]
+
+
+def _source_rule(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[SourceConfig] | None:
+    """Teaches tyro to read a source from one word."""
+    if info.type is not SourceConfig:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="SOURCE",
+        instance_from_str=lambda words: parse_source(words[0]),
+        is_instance=lambda value: isinstance(value, SourceConfig),
+        str_from_instance=lambda source: [describe_source(source)],
+    )
+
+
+def _command(verb: str, arguments: Sequence[str]) -> list[str]:
+    return ["vlreward", verb, *arguments]
+
+
+_VERBS: dict[str, Callable[[list[str]], int]] = {
+    "demo": _demo,
+    "train": _train,
+    "score": _score,
+    "export": _export,
+}

@@ -1,0 +1,1 @@
+"""From records to the tensors that a model reads: templates, pictures, packing."""

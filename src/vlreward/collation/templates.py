@@ -1,0 +1,144 @@
+"""Chat templates: a conversation becomes control tokens, texts and pictures in order.
+
+Texts that touch are joined before they are tokenized, so that the ids are those of the whole
+conversation rendered as one string, which is what other trainers and servers tokenize.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from vlreward.collation.text import Tokenizer
+from vlreward.records import Message, Part, Picture, Prompt, Response
+
+Element = int | Picture
+"""A token id, or a picture that stands for its run of image tokens."""
+
+_QWEN_DEFAULT_SYSTEM = "You are a helpful assistant."
+
+
+class Template(Protocol):
+    """Turns a prompt with a response (or with the opening of one) into elements."""
+
+    def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
+        """The conversation's elements; without a response it ends where one would begin."""
+        ...
+
+
+class QwenTemplate:
+    """The template of Qwen2-VL, Qwen2.5-VL and Qwen3-VL.
+
+    Each turn is `<|im_start|>role`, newline, content, `<|im_end|>`, newline. Qwen2-VL and
+    Qwen2.5-VL begin with a default system message where the conversation has none; Qwen3-VL does
+    not. A scored row ends in that last newline, as it does in LLaMA-Factory and ms-swift.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, default_system: bool) -> None:
+        self._tokenizer = tokenizer
+        self._default_system = default_system
+        self._start = tokenizer.control("<|im_start|>")
+        self._end = tokenizer.control("<|im_end|>")
+        self._vision_start = tokenizer.control("<|vision_start|>")
+        self._vision_end = tokenizer.control("<|vision_end|>")
+
+    def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
+        """See `Template.render`."""
+        pieces: list[Element | str] = []
+        if self._default_system and prompt.messages[0].role != "system":
+            pieces += self._turn("system", (_QWEN_DEFAULT_SYSTEM,))
+        for message in prompt.messages:
+            pieces += self._turn(message.role, message.content)
+        if response is None:
+            pieces += [self._start, "assistant\n"]
+        else:
+            pieces += self._turn("assistant", response.content)
+        return _tokenize(pieces, self._tokenizer)
+
+    def _turn(self, role: str, content: Iterable[Part]) -> list[Element | str]:
+        pieces: list[Element | str] = [self._start, f"{role}\n"]
+        for part in content:
+            if isinstance(part, Picture):
+                pieces += [self._vision_start, part, self._vision_end]
+            else:
+                pieces.append(part)
+        return [*pieces, self._end, "\n"]
+
+
+class TokenizerTemplate:
+    """A text decoder's own Jinja template, run in transformers' sandbox.
+
+    Special tokens in a message's text are replaced by marks before the template sees them, and
+    put back as plain text afterwards: the template alone makes control tokens.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
+        """See `Template.render`; the conversation must not hold pictures."""
+        messages = list(prompt.messages)
+        if response is not None:
+            messages.append(Message(role="assistant", content=response.content))
+        texts = [_text_of(message) for message in messages]
+        mark = _unused_character(texts)
+        hidden: list[str] = []
+
+        def hide(match: re.Match[str]) -> str:
+            hidden.append(match.group())
+            return f"{mark}{len(hidden) - 1}{mark}"
+
+        pattern = self._tokenizer.control_pattern
+        rendered = self._tokenizer.hugging_face.apply_chat_template(
+            [
+                {"role": message.role, "content": pattern.sub(hide, text)}
+                for message, text in zip(messages, texts, strict=True)
+            ],
+            tokenize=False,
+            add_generation_prompt=response is None,
+        )
+        return _tokenize(self._split(rendered, mark=mark, hidden=hidden), self._tokenizer)
+
+    def _split(self, rendered: str, *, mark: str, hidden: Sequence[str]) -> list[Element | str]:
+        """Control tokens of the template as ids, texts between them with hidden words restored."""
+        marks = re.compile(f"{mark}(\\d+){mark}")
+        pieces: list[Element | str] = []
+        end = 0
+        for match in self._tokenizer.control_pattern.finditer(rendered):
+            pieces.append(rendered[end : match.start()])
+            pieces.append(self._tokenizer.control(match.group()))
+            end = match.end()
+        pieces.append(rendered[end:])
+        return [
+            marks.sub(lambda found: hidden[int(found.group(1))], piece)
+            if isinstance(piece, str)
+            else piece
+            for piece in pieces
+        ]
+
+
+def _tokenize(pieces: Iterable[Element | str], tokenizer: Tokenizer) -> list[Element]:
+    """Joins neighbouring texts, then replaces each by its ids."""
+    elements: list[Element] = []
+    text: list[str] = []
+    for piece in [*pieces, None]:
+        if isinstance(piece, str):
+            text.append(piece)
+            continue
+        elements.extend(tokenizer.encode("".join(text)))
+        text = []
+        if piece is not None:
+            elements.append(piece)
+    return elements
+
+
+def _text_of(message: Message) -> str:
+    assert all(isinstance(part, str) for part in message.content), "pictures for a text decoder"
+    return "".join(part for part in message.content if isinstance(part, str))
+
+
+def _unused_character(texts: Iterable[str]) -> str:
+    """A private-use character that no text holds."""
+    used = set().union(*texts)
+    return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in used)

@@ -1,0 +1,91 @@
+"""What can go wrong because of an input, as typed errors with one shape.
+
+Every error that a user can cause says what was found, where, what was expected and how to mend it.
+Its class fixes the exit code of the command line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+
+class VlrewardError(Exception):
+    """An input was refused.
+
+    `code` is a stable slug for programs; `value` what was found; `place` where (file and line, row
+    id, configuration key); `expected` what would have been accepted; `mend` what to do.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        value: object,
+        place: str,
+        expected: str,
+        mend: str,
+    ) -> None:
+        self.code = code
+        self.value = value
+        self.place = place
+        self.expected = expected
+        self.mend = mend
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        found = _shorten(self.value)
+        return f"{self.place}: {found}; expected {self.expected}. {self.mend} [{self.code}]"
+
+    def at(self, place: str) -> Self:
+        """The same error with a more exact place in front of its own."""
+        joined = f"{place}: {self.place}" if self.place else place
+        return type(self)(
+            self.code, value=self.value, place=joined, expected=self.expected, mend=self.mend
+        )
+
+
+class ConfigError(VlrewardError):
+    """A configuration or an argument is wrong."""
+
+    exit_code = 2
+
+
+class DataError(VlrewardError):
+    """A row or a file of data cannot be used."""
+
+    exit_code = 3
+
+
+class PictureError(DataError):
+    """A picture cannot be used."""
+
+
+class CheckpointError(VlrewardError):
+    """A model folder or a training checkpoint cannot be used."""
+
+    exit_code = 4
+
+
+class MissingExtraError(VlrewardError):
+    """An optional dependency is not installed."""
+
+    exit_code = 5
+
+
+class NonFiniteError(VlrewardError):
+    """Training met NaN or infinity in data, loss or gradients."""
+
+    exit_code = 6
+
+
+class Interrupted(VlrewardError):
+    """A signal ended the run after its state was saved (sysexits' EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+def _shorten(value: object, *, limit: int = 200) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

@@ -1,0 +1,1 @@
+"""The reward network: a transformers backbone without its LM head, and one scalar a response."""

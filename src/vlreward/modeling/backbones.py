@@ -1,0 +1,134 @@
+"""transformers backbones: what kind one is, what its parts are, whether packing is exact for it.
+
+Nothing of a backbone's own code is repeated here; a new model class of transformers needs at most
+a line in the tables below.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+
+from vlreward.errors import CheckpointError, ConfigError
+from vlreward.modeling import attention
+
+PartName = Literal["vision", "projector", "language"]
+
+_VISION_LANGUAGE_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+_TYPES_WITH_DEFAULT_SYSTEM = ("qwen2_vl", "qwen2_5_vl")
+_PROJECTOR_MARKS = (".merger.", ".deepstack_merger_list.")
+_PACKABLE_LAYERS = {"full_attention", "sliding_attention"}
+
+
+def load_backbone(folder: Path, config: PreTrainedConfig, *, dtype: torch.dtype) -> PreTrainedModel:
+    """The folder's model without its LM head, from safetensors, with no remote code.
+
+    Raises CheckpointError if weights are missing, do not fit, or cannot be read.
+    """
+    try:
+        backbone, info = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise CheckpointError(
+            "backbone-unreadable",
+            value=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            place=str(folder),
+            expected=f"safetensors weights of a {config.model_type} model",
+            mend="Check that the folder is complete; pickled weights are refused.",
+        ) from error
+    missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    if missing:
+        raise CheckpointError(
+            "backbone-incomplete",
+            value=f"{len(missing)} missing or misfitting weights, first {missing[0]}",
+            place=str(folder),
+            expected="every weight of the backbone",
+            mend="Fetch the model again; it may be of another architecture than config.json says.",
+        )
+    return backbone
+
+
+def is_vision_language(config: PreTrainedConfig) -> bool:
+    """Whether the backbone reads pictures; raises ConfigError for kinds not supported yet."""
+    if config.model_type in _VISION_LANGUAGE_TYPES:
+        return True
+    if config.get_text_config() is not config:
+        raise ConfigError(
+            "backbone-unknown",
+            value=config.model_type,
+            place="config.json: model_type",
+            expected=f"a text decoder or one of {', '.join(_VISION_LANGUAGE_TYPES)}",
+            mend="Choose another backbone.",
+        )
+    return False
+
+
+def has_default_system(config: PreTrainedConfig) -> bool:
+    """Whether the model's chat template opens with a system message where there is none."""
+    return config.model_type in _TYPES_WITH_DEFAULT_SYSTEM
+
+
+def part_of(parameter_name: str) -> PartName:
+    """Which part a backbone's parameter belongs to, by its name."""
+    if not parameter_name.startswith("visual."):
+        return "language"
+    return "projector" if any(mark in parameter_name for mark in _PROJECTOR_MARKS) else "vision"
+
+
+def freeze(backbone: nn.Module, *, vision: bool, projector: bool, language: bool) -> None:
+    """Stops the gradients of the parts named true, and lets those of the others flow."""
+    frozen = {"vision": vision, "projector": projector, "language": language}
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(not frozen[part_of(name)])
+
+
+def explain_unpackable(config: PreTrainedConfig) -> str | None:
+    """Why the packed layout would not be exact for this backbone, or None if it is."""
+    text = config.get_text_config()
+    layers = set(getattr(text, "layer_types", None) or ["full_attention"])
+    if not layers <= _PACKABLE_LAYERS:
+        return f"it has layers of type {', '.join(sorted(layers - _PACKABLE_LAYERS))}"
+    if getattr(text, "attn_logit_softcapping", None):
+        return "its attention caps logits softly"
+    if getattr(text, "is_encoder_decoder", False):
+        return "it is an encoder-decoder"
+    return None
+
+
+def use_tree_attention(backbone: PreTrainedModel) -> None:
+    """Sets tree attention for the language model and leaves the vision encoder's alone."""
+    _set_text_attention(backbone, attention.NAME)
+    found = backbone.config.get_text_config()._attn_implementation
+    assert found == attention.NAME, f"the backbone kept {found!r} as its attention"
+
+
+@contextmanager
+def plain_attention(backbone: PreTrainedModel) -> Iterator[None]:
+    """For a while, the language model runs transformers' own SDPA on padded rows."""
+    before = backbone.config.get_text_config()._attn_implementation
+    _set_text_attention(backbone, "sdpa")
+    try:
+        yield
+    finally:
+        _set_text_attention(backbone, before)
+
+
+def _set_text_attention(backbone: PreTrainedModel, name: str) -> None:
+    nested = backbone.config.get_text_config() is not backbone.config
+    wanted: Any = {"text_config": name} if nested else name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone.set_attn_implementation(wanted)

@@ -1,0 +1,341 @@
+"""Reward-model folders: read in the layouts found in the wild, written so that others read them.
+
+Three layouts are read:
+
+- value head (LLaMA-Factory, Skywork-VL-Reward-7B): a backbone beside `value_head.safetensors`;
+- sequence classification (TRL, ms-swift, OpenRLHF, vLLM): `score.weight` among the shards;
+- a base model without a head, which gets a new one for training.
+
+The value-head layout is the one written by default. `vlreward.json` beside it keeps what the
+layout has no place for.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from vlreward.collation.config import CollationConfig
+from vlreward.collation.picture_preparation import read_preprocessor
+from vlreward.durable import AtomicFolder
+from vlreward.errors import CheckpointError
+from vlreward.modeling import backbones
+from vlreward.modeling.config_spellings import spell_config
+from vlreward.modeling.folders import check_folder, find_tensor, read_json
+from vlreward.modeling.heads import HeadKind, LinearHead, MlpHead, build_head
+from vlreward.modeling.network import RewardNetwork
+
+Layout = Literal["value-head", "sequence-classification"]
+
+VALUE_HEAD_FILE = "value_head.safetensors"
+SETTINGS_FILE = "vlreward.json"
+_VALUE_HEAD_PREFIX = "v_head."
+_SCORE_WEIGHT = "score.weight"
+_MAX_SHARD_SIZE = "5GB"
+_TEXT_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "video_preprocessor_config.json",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardSettings:
+    """What a reward model remembers of its training, kept in vlreward.json.
+
+    `reward_mean` and `reward_std` are those of its training responses. `max_length`, `min_pixels`
+    and `max_pixels` are what it was trained with.
+    """
+
+    head: HeadKind = "linear"
+    reward_mean: float | None = None
+    reward_std: float | None = None
+    max_length: int | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    def collation(self) -> CollationConfig:
+        """How the model was trained to be given its rows, as far as that is known."""
+        default = CollationConfig(min_pixels=self.min_pixels, max_pixels=self.max_pixels)
+        return default if self.max_length is None else replace(default, max_length=self.max_length)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RewardCheckpoint:
+    """A network in memory, its settings, and the folder whose tokenizer files belong to it."""
+
+    network: RewardNetwork
+    settings: RewardSettings
+    text_folder: Path
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The backbone's configuration."""
+        return self.network.backbone.config
+
+
+def load_checkpoint(
+    folder: Path, *, dtype: torch.dtype, new_head: HeadKind | None = None, seed: int = 0
+) -> RewardCheckpoint:
+    """Reads a folder in any of the layouts.
+
+    A base model without a head gets one of kind `new_head`, or is refused where that is None.
+    Raises CheckpointError if something is missing, damaged, not finite, or asks for code.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    config = _read_config(folder)
+    settings = _read_settings(folder)
+    state = _read_head(folder)
+    if state is None and new_head is None:
+        raise CheckpointError(
+            "reward-head-missing",
+            value="a model without a reward head",
+            place=str(folder),
+            expected=f"{VALUE_HEAD_FILE}, or {_SCORE_WEIGHT} among the weights",
+            mend="This is a base model: train a reward model from it with `vlreward train`.",
+        )
+    backbone = backbones.load_backbone(folder, config, dtype=dtype)
+    if state is None:
+        assert new_head is not None
+        settings = replace(settings, head=new_head)
+        head = build_head(new_head, hidden_size=_hidden_size(config), seed=seed)
+    else:
+        head = _restore_head(state, hidden_size=_hidden_size(config), folder=folder)
+        settings = replace(settings, head=head.kind)
+    _check_finite({**dict(backbone.named_parameters()), **dict(head.named_parameters())}, folder)
+    network = RewardNetwork(backbone, head)
+    return RewardCheckpoint(network=network, settings=settings, text_folder=folder)
+
+
+def save_checkpoint(
+    checkpoint: RewardCheckpoint, folder: Path, *, layout: Layout = "value-head"
+) -> None:
+    """Writes the folder whole or not at all; scores read back are equal in float32.
+
+    The sequence-classification layout has no bias: a linear head's bias is left out, which shifts
+    all scores alike. Raises CheckpointError if the head is not linear there.
+    """
+    with AtomicFolder(folder) as unfinished:
+        if layout == "value-head":
+            write_weights(checkpoint, unfinished)
+        else:
+            _write_sequence_classification(checkpoint, unfinished)
+        copy_text_files(checkpoint, unfinished)
+        text = json.dumps(asdict(checkpoint.settings), indent=2)
+        (unfinished / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def write_weights(checkpoint: RewardCheckpoint, folder: Path) -> None:
+    """Writes backbone and head in the value-head layout into an existing folder."""
+    _write_backbone(checkpoint.network.backbone, folder, extra={})
+    _write_config(checkpoint, folder, architecture=_architecture(checkpoint.config))
+    state = {
+        f"{_VALUE_HEAD_PREFIX}{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in checkpoint.network.head.state_dict().items()
+    }
+    (folder / VALUE_HEAD_FILE).write_bytes(save(state, metadata={"format": "pt"}))
+
+
+def copy_text_files(checkpoint: RewardCheckpoint, folder: Path) -> None:
+    """Copies tokenizer and picture settings as they are, but for the pixel limits trained with.
+
+    preprocessor_config.json is always written for a vision-language model, since transformers
+    4.51 reads no other; transformers 5 itself writes processor_config.json alone.
+    """
+    for name in _TEXT_FILES:
+        if (checkpoint.text_folder / name).exists():
+            shutil.copyfile(checkpoint.text_folder / name, folder / name)
+    if not backbones.is_vision_language(checkpoint.config):
+        return
+    preprocessor = read_preprocessor(checkpoint.text_folder)
+    size = dict(preprocessor.get("size") or {})
+    limits = {
+        "min_pixels": ("shortest_edge", checkpoint.settings.min_pixels),
+        "max_pixels": ("longest_edge", checkpoint.settings.max_pixels),
+    }
+    for key, (edge, limit) in limits.items():
+        effective = limit or preprocessor.get(key) or size.get(edge)
+        if effective is not None:
+            preprocessor[key] = size[edge] = effective
+    preprocessor["size"] = size
+    text = json.dumps(preprocessor, indent=2) + "\n"
+    (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
+
+
+def _write_sequence_classification(checkpoint: RewardCheckpoint, folder: Path) -> None:
+    head = checkpoint.network.head
+    if not isinstance(head, LinearHead):
+        raise CheckpointError(
+            "head-not-exportable",
+            value=f"a head of kind {head.kind}",
+            place=SETTINGS_FILE,
+            expected="a linear head: the layout holds one weight vector",
+            mend="Export in the value-head layout.",
+        )
+    _write_backbone(
+        checkpoint.network.backbone, folder, extra={_SCORE_WEIGHT: head.summary.weight.detach()}
+    )
+    architecture = _architecture(checkpoint.config)
+    for ending in ("ForConditionalGeneration", "ForCausalLM"):
+        architecture = architecture.replace(ending, "ForSequenceClassification")
+    _write_config(
+        checkpoint,
+        folder,
+        architecture=architecture,
+        extra={"num_labels": 1, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}},
+    )
+
+
+def _write_backbone(backbone: PreTrainedModel, folder: Path, *, extra: dict[str, Tensor]) -> None:
+    """The backbone's shards under the names that a full model of its kind has on the hub.
+
+    An empty full model lends its naming; it holds no weights, so no LM head is written.
+    """
+    with torch.device("meta"):
+        full = _full_model_class(backbone.config)(backbone.config)
+    prefix = full.base_model_prefix
+    state = {
+        f"{prefix}.{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in backbone.state_dict().items()
+    }
+    full.save_pretrained(
+        folder,
+        state_dict=state | {name: tensor.cpu() for name, tensor in extra.items()},
+        max_shard_size=_MAX_SHARD_SIZE,
+    )
+    (folder / "generation_config.json").unlink(missing_ok=True)
+
+
+def _write_config(
+    checkpoint: RewardCheckpoint,
+    folder: Path,
+    *,
+    architecture: str,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    dtype = str(next(checkpoint.network.backbone.parameters()).dtype).removeprefix("torch.")
+    spelled = spell_config(checkpoint.config, architecture=architecture, dtype=dtype)
+    text = json.dumps(spelled | (extra or {}), indent=2, sort_keys=True)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _full_model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    multimodal = backbones.is_vision_language(config)
+    auto = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
+    found: type[PreTrainedModel] = auto._model_mapping[type(config)]
+    return found
+
+
+def _architecture(config: PreTrainedConfig) -> str:
+    return _full_model_class(config).__name__
+
+
+def _read_config(folder: Path) -> PreTrainedConfig:
+    check_folder(folder, may_link_outside=True)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            "model-config-unknown",
+            value=str(error).splitlines()[0],
+            place=str(folder / "config.json"),
+            expected="the configuration of a model class of transformers",
+            mend="Check model_type; a newer transformers may know it.",
+        ) from error
+    backbones.is_vision_language(config)
+    return config
+
+
+def _read_settings(folder: Path) -> RewardSettings:
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        return RewardSettings()
+    try:
+        return TypeAdapter(RewardSettings).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            "settings-invalid",
+            value=str(first["input"]),
+            place=f"{path}: {'.'.join(str(part) for part in first['loc'])}",
+            expected=first["msg"],
+            mend="Restore the file as it was written.",
+        ) from error
+
+
+def _read_head(folder: Path) -> dict[str, Tensor] | None:
+    """The head's tensors by their names in our modules, or None for a base model."""
+    path = folder / VALUE_HEAD_FILE
+    if path.exists():
+        try:
+            stored = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                "value-head-damaged",
+                value=str(error),
+                place=str(path),
+                expected="a whole safetensors file",
+                mend="Fetch the model again.",
+            ) from error
+        return {name.removeprefix(_VALUE_HEAD_PREFIX): tensor for name, tensor in stored.items()}
+    score = find_tensor(folder, _SCORE_WEIGHT)
+    if score is None:
+        return None
+    return {"summary.weight": score, "summary.bias": torch.zeros(len(score))}
+
+
+def _restore_head(
+    state: dict[str, Tensor], *, hidden_size: int, folder: Path
+) -> LinearHead | MlpHead:
+    kind: HeadKind = "mlp" if "hidden.weight" in state else "linear"
+    head = build_head(kind, hidden_size=hidden_size, seed=0)
+    expected = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if expected != found:
+        raise CheckpointError(
+            "reward-head-misfit",
+            value=str(found),
+            place=str(folder),
+            expected=str(expected),
+            mend="One output for each response is needed: num_labels must be 1.",
+        )
+    head.load_state_dict(state)
+    return head
+
+
+def _check_finite(parameters: dict[str, Tensor], folder: Path) -> None:
+    for name, parameter in parameters.items():
+        if not torch.isfinite(parameter).all():
+            raise CheckpointError(
+                "weights-not-finite",
+                value=f"NaN or infinity in {name}",
+                place=str(folder),
+                expected="finite weights",
+                mend="The model is damaged or its training diverged: use an earlier one.",
+            )
+
+
+def _hidden_size(config: PreTrainedConfig) -> int:
+    size: int = config.get_text_config().hidden_size
+    return size

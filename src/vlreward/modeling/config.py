@@ -1,0 +1,58 @@
+"""What a reward network is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScratchConfig:
+    """A randomly initialised Qwen2.5-VL, for machines and data too small for a pretrained one."""
+
+    tokenizer: str | None = None
+    """Folder of a tokenizer in Qwen's format; unset means the small one in this package."""
+    hidden_size: int = 256
+    """Width of the language model, a multiple of `num_heads`."""
+    num_layers: int = 4
+    """Layers of the language model."""
+    num_heads: int = 4
+    """Attention heads of the language model."""
+    num_key_value_heads: int = 2
+    """Key and value heads of the language model."""
+    vision_hidden_size: int = 192
+    """Width of the vision encoder, a multiple of `vision_num_heads`."""
+    vision_num_layers: int = 4
+    """Layers of the vision encoder; the last one attends to the whole picture."""
+    vision_num_heads: int = 4
+    """Attention heads of the vision encoder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The backbone, its head, and what of it is trained."""
+
+    path: str | None = "Qwen/Qwen2.5-VL-7B-Instruct"
+    """A model folder or hub name: a base model, or a reward model to train further. Unset with
+    `scratch` set."""
+    revision: str | None = None
+    """Hub revision (branch, tag or commit)."""
+    scratch: ScratchConfig | None = None
+    """A random backbone instead of `path`."""
+    head: Literal["linear", "mlp"] = "linear"
+    """`linear` is the paper's; `mlp` has two layers with SiLU (arXiv 2509.16127)."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the backbone's weights; the head and the loss are float32 always."""
+    freeze_vision: bool = True
+    """Keep the vision encoder as it is (the paper does)."""
+    freeze_projector: bool = False
+    """Keep the projector between vision encoder and language model as it is."""
+    freeze_language: bool = False
+    """Keep the language model as it is."""
+    layout: Literal["auto", "packed", "padded"] = "auto"
+    """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
+    where the backbone allows it and says so where not."""
+    gradient_checkpointing: bool = False
+    """Trade time for memory: recompute layers in the backward pass."""
+    initial_seed: int = field(default=0)
+    """Seed of the head's (and a scratch backbone's) initial weights."""

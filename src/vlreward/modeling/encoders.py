@@ -1,0 +1,40 @@
+"""The encoder that belongs to a checkpoint: its tokenizer, template and picture preparation."""
+
+from __future__ import annotations
+
+from vlreward.collation.config import CollationConfig
+from vlreward.collation.encoding import Encoder
+from vlreward.collation.picture_preparation import load_picture_preparation
+from vlreward.collation.templates import QwenTemplate, TokenizerTemplate
+from vlreward.collation.text import load_tokenizer
+from vlreward.modeling import backbones
+from vlreward.modeling.checkpoints import RewardCheckpoint
+
+
+def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Encoder:
+    """Reads the checkpoint's text folder; raises CheckpointError if something is missing there."""
+    folder = checkpoint.text_folder
+    tokenizer = load_tokenizer(folder)
+    control_ids = frozenset(tokenizer.control_tokens.values())
+    config = checkpoint.config
+    if not backbones.is_vision_language(config):
+        return Encoder(
+            TokenizerTemplate(tokenizer),
+            preparation=None,
+            image_token_id=None,
+            num_axes=1,
+            control_ids=control_ids,
+            max_length=collation.max_length,
+            overflow=collation.overflow,
+        )
+    return Encoder(
+        QwenTemplate(tokenizer, default_system=backbones.has_default_system(config)),
+        preparation=load_picture_preparation(
+            folder, min_pixels=collation.min_pixels, max_pixels=collation.max_pixels
+        ),
+        image_token_id=config.image_token_id,
+        num_axes=3,
+        control_ids=control_ids,
+        max_length=collation.max_length,
+        overflow=collation.overflow,
+    )

@@ -1,0 +1,1 @@
+"""Complete configurations as functions: their arguments are what a user decides."""

@@ -1,0 +1,31 @@
+"""The paper's run (arXiv 2505.07263): Qwen2.5-VL-7B, two stages, vision encoder frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vlreward.modeling.config import ModelConfig
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.spec import parse_source
+from vlreward.training.config import TrainConfig
+
+
+def skywork_vl(
+    *,
+    data: Sequence[str | SourceConfig],
+    validation: Sequence[str | SourceConfig] = (),
+    output: str = "runs/skywork-vl",
+    model: str = "Qwen/Qwen2.5-VL-7B-Instruct",
+) -> TrainConfig:
+    """Two epochs on the multimodal pairs, then two on all pairs at a lower rate.
+
+    Learning rates, batch size, lengths and pixel limits are not published; the defaults of
+    `TrainConfig` stand for them. `model` is a folder or hub name; sources are written as for
+    `parse_source`.
+    """
+    return TrainConfig(
+        output=output,
+        data=tuple(parse_source(source) for source in data),
+        validation=tuple(parse_source(source) for source in validation),
+        model=ModelConfig(path=model, gradient_checkpointing=True),
+    )

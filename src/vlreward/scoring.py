@@ -1,0 +1,224 @@
+"""A trained reward model in use: the one path by which training, benchmarks and servers score.
+
+model = RewardModel.load("runs/demo/model")
+model.score("What colour is the square?", ["Red.", "Blue."], images=["square.png"])
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from vlreward.collation.config import CollationConfig
+from vlreward.collation.encoding import Encoder
+from vlreward.collation.packing import assign_rows, pack, pad
+from vlreward.errors import ConfigError
+from vlreward.modeling import backbones
+from vlreward.modeling.checkpoints import (
+    Layout,
+    RewardCheckpoint,
+    RewardSettings,
+    load_checkpoint,
+    save_checkpoint,
+)
+from vlreward.modeling.encoders import encoder_for
+from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.self_check import check_packing
+from vlreward.pictures import read_bytes
+from vlreward.records import Picture, Prompt, Response, Score
+from vlreward.sources.attachments import PictureReader
+from vlreward.sources.comparisons import draft_responses, to_comparison
+from vlreward.sources.convert import RowContext
+
+ImageInput = str | Path | bytes | Image.Image | Picture
+PromptInput = str | Sequence[Mapping[str, Any]] | Prompt
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+
+_COMPARISONS_AT_A_TIME = 64
+
+
+class RewardModel:
+    """A reward network with its tokenizer and picture settings; a `Scorer`.
+
+    Load one with `load`, or get one from `vlreward.train`. Rewards are comparable between
+    responses to one prompt; `settings.reward_mean` and `reward_std` tell the training scale.
+    """
+
+    def __init__(
+        self,
+        checkpoint: RewardCheckpoint,
+        encoder: Encoder,
+        *,
+        packed: bool,
+        token_budget: int = CollationConfig().token_budget,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.encoder = encoder
+        self.packed = packed
+        self.token_budget = token_budget
+
+    @classmethod
+    def load(
+        cls,
+        path_or_name: str | Path,
+        *,
+        revision: str | None = None,
+        dtype: DtypeName = "auto",
+        device: str | None = None,
+        collation: CollationConfig | None = None,
+    ) -> RewardModel:
+        """Reads a reward model from a folder or the hub.
+
+        `dtype` auto means float32 on the CPU and bfloat16 on a GPU; `device` defaults to the GPU
+        where there is one; `collation` to what the model was trained with. Raises
+        CheckpointError if the folder cannot be used.
+        """
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if dtype == "auto":
+            dtype = "bfloat16" if target.type == "cuda" else "float32"
+        folder = find_model_folder(str(path_or_name), revision=revision)
+        checkpoint = load_checkpoint(folder, dtype=getattr(torch, dtype))
+        settings = collation or checkpoint.settings.collation()
+        checkpoint.network.to(target).eval()
+        encoder = encoder_for(checkpoint, settings)
+        packed = backbones.explain_unpackable(checkpoint.config) is None
+        if packed:
+            backbones.use_tree_attention(checkpoint.network.backbone)
+            check_packing(checkpoint.network, encoder)
+        return cls(checkpoint, encoder, packed=packed, token_budget=settings.token_budget)
+
+    @property
+    def settings(self) -> RewardSettings:
+        """What the model remembers of its training."""
+        return self.checkpoint.settings
+
+    def score(
+        self,
+        prompt: PromptInput,
+        responses: Sequence[str | Response],
+        *,
+        images: Sequence[ImageInput] = (),
+    ) -> list[float]:
+        """The rewards of the responses, in their order.
+
+        A prompt is a text, a list of {"role", "content"} messages, or a `Prompt`. `<image>` in
+        the text says where a picture belongs; without it, pictures come first.
+        """
+        [scores] = self.score_many([_as_comparison(prompt, responses, images)])
+        return [score.value for score in scores]
+
+    def rank(
+        self,
+        prompt: PromptInput,
+        responses: Sequence[str | Response],
+        *,
+        images: Sequence[ImageInput] = (),
+    ) -> list[int]:
+        """The responses' indices, the best one first; equal ones keep their order."""
+        rewards = self.score(prompt, responses, images=images)
+        return sorted(range(len(rewards)), key=lambda index: -rewards[index])
+
+    def score_many(
+        self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
+    ) -> Iterator[list[Score]]:
+        """Scores of many comparisons, lazily, in their order; see `Scorer`.
+
+        Raises DataError on a comparison that cannot be encoded.
+        """
+        source = iter(comparisons)
+        while window := list(islice(source, _COMPARISONS_AT_A_TIME)):
+            yield from self._score_window(window)
+
+    def save(self, folder: str | Path, *, layout: Layout = "value-head") -> None:
+        """Writes the model; see `vlreward.modeling.checkpoints.save_checkpoint`."""
+        save_checkpoint(self.checkpoint, Path(folder), layout=layout)
+
+    def with_settings(self, settings: RewardSettings) -> RewardModel:
+        """The same network with other settings on record."""
+        return RewardModel(
+            replace(self.checkpoint, settings=settings),
+            self.encoder,
+            packed=self.packed,
+            token_budget=self.token_budget,
+        )
+
+    @torch.no_grad()
+    def _score_window(
+        self, window: Sequence[tuple[Prompt, Sequence[Response]]]
+    ) -> list[list[Score]]:
+        network = self.checkpoint.network
+        trees = [self.encoder.encode(prompt, responses) for prompt, responses in window]
+        lay_out = pack if self.packed else pad
+        scores: list[list[Score]] = [[] for _ in trees]
+        was_training = network.training
+        network.eval()
+        lengths = [len(tree) for tree in trees]
+        for row in assign_rows(lengths, token_budget=self.token_budget):
+            batch = lay_out([trees[index] for index in row], self.encoder.preparation)
+            rewards = iter(network(batch.to(network.device)).tolist())
+            for index in row:
+                tree = trees[index]
+                scores[index] = [
+                    Score(
+                        value=next(rewards),
+                        num_tokens=len(tree.prefix) + len(branch),
+                        truncated_tokens=truncated,
+                    )
+                    for branch, truncated in zip(tree.branches, tree.truncated_tokens, strict=True)
+                ]
+        network.train(was_training)
+        return scores
+
+
+def _as_comparison(
+    prompt: PromptInput, responses: Sequence[str | Response], images: Sequence[ImageInput]
+) -> tuple[Prompt, list[Response]]:
+    """What `score` was given, as records; raises DataError or ConfigError where it is not."""
+    if isinstance(responses, str) or not responses:
+        raise ConfigError(
+            "responses-not-a-list",
+            value=responses,
+            place="responses",
+            expected="a list of one or more responses",
+            mend="Put the response into a list.",
+        )
+    if isinstance(prompt, Prompt):
+        if images:
+            raise ConfigError(
+                "images-beside-prompt",
+                value=f"{len(images)} images beside a Prompt",
+                place="images",
+                expected="the pictures inside the Prompt's messages",
+                mend="Put them into the content of its messages.",
+            )
+        answers = [Response(content=(r,)) if isinstance(r, str) else r for r in responses]
+        return prompt, answers
+    row = {
+        "prompt": prompt,
+        "responses": [r if isinstance(r, str) else list(r.content) for r in responses],
+        "images": [_as_source(image) for image in images],
+    }
+    comparison = to_comparison(
+        row,
+        form=draft_responses,
+        context=RowContext(place="score", folder=Path.cwd(), default_source="score"),
+        pictures=PictureReader(None),
+    )
+    return comparison.prompt, list(comparison.responses)
+
+
+def _as_source(image: ImageInput) -> str | bytes:
+    if isinstance(image, Image.Image):
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        return buffer.getvalue()
+    if isinstance(image, Picture):
+        return read_bytes(image)
+    return str(image) if isinstance(image, Path) else image

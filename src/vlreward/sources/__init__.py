@@ -1,0 +1,1 @@
+"""Preference data in: one file a form, rows to pairs, and back to published sets."""

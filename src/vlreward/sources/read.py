@@ -1,0 +1,220 @@
+"""Reading preferences and scoring input: the way in for every form and place."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from vlreward.errors import DataError
+from vlreward.pictures import PictureStore
+from vlreward.records import PreferencePair
+from vlreward.sources import fields
+from vlreward.sources.attachments import PictureReader
+from vlreward.sources.comparisons import (
+    COMPARISON_FORMS,
+    Comparison,
+    comparison_forms_of,
+    to_comparison,
+)
+from vlreward.sources.config import Format, SourceConfig
+from vlreward.sources.convert import RowContext, to_pair
+from vlreward.sources.detect import PAIR_FORMS, Form, forms_of, unknown_form
+from vlreward.sources.fields import Row
+from vlreward.sources.files import RawRow, find_files, read_rows
+from vlreward.sources.hub import LoadDataset, open_hub
+
+_ROWS_TO_TELL_FORM = 100
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class LoadedPreferences(NamedTuple):
+    """The pairs in the order of their rows, and the errors of the rows that were refused."""
+
+    pairs: list[PreferencePair]
+    refused: list[DataError]
+
+
+def read_preferences(
+    config: SourceConfig,
+    *,
+    store: PictureStore | None = None,
+    load_dataset: LoadDataset | None = None,
+) -> Iterator[PreferencePair | DataError]:
+    """The pairs of a data set, one row at a time; a row that is not a pair yields its error.
+
+    Pictures given by path stay where they are; embedded ones go to the store, or without one stay
+    in memory. Raises DataError if the data as a whole cannot be read: no such file, a damaged
+    file, rows of no known form, no rows. `load_dataset` stands for `datasets.load_dataset`.
+    """
+    kind = _Kind(forms=PAIR_FORMS, forms_of=forms_of, convert=to_pair)
+    return _read(_open(config, load_dataset=load_dataset), config=config, kind=kind, store=store)
+
+
+def load_preferences(
+    configs: Sequence[SourceConfig],
+    *,
+    store: PictureStore | None = None,
+    load_dataset: LoadDataset | None = None,
+) -> LoadedPreferences:
+    """All pairs of several data sets, with what was refused; raises as `read_preferences` does."""
+    loaded = LoadedPreferences(pairs=[], refused=[])
+    for config in configs:
+        for item in read_preferences(config, store=store, load_dataset=load_dataset):
+            if isinstance(item, DataError):
+                loaded.refused.append(item)
+            else:
+                loaded.pairs.append(item)
+    return loaded
+
+
+def read_comparisons(
+    path: str,
+    *,
+    format: Format = "auto",
+    picture_folder: str | None = None,
+    limit: int | None = None,
+    store: PictureStore | None = None,
+) -> Iterator[Comparison | DataError]:
+    """Scoring input, one row at a time; a row that cannot be scored yields its error.
+
+    Rows are {prompt, responses, images?, id?}, where prompt and each response are text with
+    markers, messages or content parts, or they are pairs of any form. Raises as `read_preferences`
+    does.
+    """
+    config = SourceConfig(path=path, format=format, picture_folder=picture_folder, limit=limit)
+    kind = _Kind(
+        forms=COMPARISON_FORMS,
+        forms_of=comparison_forms_of,
+        convert=to_comparison,
+        also="responses (prompt, responses), ",
+    )
+    return _read(_open(config), config=config, kind=kind, store=store)
+
+
+class _Convert(Protocol[T_co]):
+    def __call__(
+        self, row: Row, *, form: Form, context: RowContext, pictures: PictureReader
+    ) -> T_co: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kind(Generic[T]):
+    """What rows are read as, and the forms in which they may come."""
+
+    forms: Mapping[str, Form]
+    forms_of: Callable[[Row], list[str]]
+    convert: _Convert[T]
+    also: str = ""
+
+
+def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
+    if config.is_hub:
+        return open_hub(config, load_dataset=load_dataset)
+    files = find_files(config.path)
+    return itertools.chain.from_iterable(read_rows(file) for file in files)
+
+
+def _read(
+    rows: Iterator[RawRow], *, config: SourceConfig, kind: _Kind[T], store: PictureStore | None
+) -> Iterator[T | DataError]:
+    form, rows = _tell_form(rows, config=config, kind=kind)
+    pictures = PictureReader(store)
+    num_read = 0
+    other_splits: set[str] = set()
+    for raw in rows:
+        try:
+            if isinstance(raw.row, DataError):
+                raise raw.row
+            split = _split_of(raw.row, config=config)
+            if split != config.split and not config.is_hub:
+                other_splits.add(split or "")
+                continue
+            assert form is not None, "a row that reads has told its form"
+            context = _context(raw, config=config)
+            item: T | DataError = kind.convert(
+                raw.row, form=form, context=context, pictures=pictures
+            )
+        except DataError as error:
+            item = _placed(error, raw)
+        num_read += 1
+        yield item
+        if num_read == config.limit:
+            return
+    if num_read == 0:
+        raise _nothing_read(config, other_splits)
+
+
+def _tell_form(
+    rows: Iterator[RawRow], *, config: SourceConfig, kind: _Kind[T]
+) -> tuple[Form | None, Iterator[RawRow]]:
+    """The form, told by the first row that fits just one, and all the rows.
+
+    The form is None where no row could be read at all.
+    """
+    if config.format != "auto":
+        return kind.forms[config.format], rows
+    held: list[RawRow] = []
+    unknown: DataError | None = None
+    for raw in itertools.islice(rows, _ROWS_TO_TELL_FORM):
+        held.append(raw)
+        if isinstance(raw.row, DataError):
+            continue
+        names = kind.forms_of(raw.row)
+        if len(names) == 1:
+            return kind.forms[names[0]], itertools.chain(held, rows)
+        unknown = unknown or unknown_form(raw.row, place=raw.place, also=kind.also)
+    if unknown is not None:
+        raise unknown
+    if len(held) == _ROWS_TO_TELL_FORM and isinstance(held[0].row, DataError):
+        raise _placed(held[0].row, held[0])
+    return None, iter(held)
+
+
+def _split_of(row: Row, *, config: SourceConfig) -> str | None:
+    """The row's split where one is asked for, else None."""
+    if config.split is None or config.is_hub:
+        return None
+    return fields.text(fields.required(row, "split"), field="split")
+
+
+def _context(raw: RawRow, *, config: SourceConfig) -> RowContext:
+    return RowContext(
+        place=raw.place,
+        folder=Path(config.picture_folder) if config.picture_folder is not None else raw.folder,
+        default_source=raw.stem,
+        forced_source=config.name,
+        default_split=(config.split or "train") if config.is_hub else None,
+    )
+
+
+def _placed(error: DataError, raw: RawRow) -> DataError:
+    """The error with the row's place, and its id where it has one, before its own."""
+    row_id = None if isinstance(raw.row, DataError) else raw.row.get("id")
+    known = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
+    place = f"{raw.place} (id {fields.describe_id(row_id)})" if known else raw.place
+    placed = error.at(place)
+    assert isinstance(placed, DataError), "`at` keeps the class"
+    return placed
+
+
+def _nothing_read(config: SourceConfig, other_splits: set[str]) -> DataError:
+    if other_splits:
+        return DataError(
+            "split-empty",
+            value=f"the splits {', '.join(sorted(other_splits))}",
+            place=config.path,
+            expected=f"rows of the split {config.split!r}",
+            mend="Name one of the splits that the rows have.",
+        )
+    return DataError(
+        "file-empty",
+        value="no rows",
+        place=config.path,
+        expected="at least one row",
+        mend="Check that the file was written to its end.",
+    )

@@ -1,0 +1,1 @@
+"""Training a reward network: objective, optimizer, loop, state, stages."""

@@ -1,0 +1,161 @@
+"""Preference pairs as the rows of a training step.
+
+Pairs of a batch that share a prompt become one tree of their distinct responses: the prompt's
+tokens are computed once, and the loss stays the mean over pairs.
+
+Shapes: P pairs of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vlreward.collation.encoding import Encoder, Tree
+from vlreward.collation.packing import PackedBatch, PaddedBatch, assign_rows, pack, pad
+from vlreward.errors import DataError, VlrewardError
+from vlreward.records import PreferencePair, Prompt, Response
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PairRow:
+    """One forward pass of training: a batch, and which of its rewards each pair compares."""
+
+    batch: PackedBatch | PaddedBatch
+    chosen_P: Tensor
+    rejected_P: Tensor
+    """Indices into the batch's rewards, [P] each."""
+    margin_P: Tensor
+    pair_ids: tuple[str, ...]
+
+
+class UsablePairs(NamedTuple):
+    """Pairs that fit the model, what was refused, and how many tokens truncation took by pair."""
+
+    pairs: list[PreferencePair]
+    refused: list[VlrewardError]
+    truncated: dict[str, int]
+    num_tokens: int
+
+
+class _Member(NamedTuple):
+    """A pair within a tree, by its pair id and the places of its two responses."""
+
+    pair_id: str
+    chosen: int
+    rejected: int
+    margin: float
+
+
+class _PairTree(NamedTuple):
+    tree: Tree
+    members: list[_Member]
+
+
+def find_usable(
+    pairs: Iterable[PreferencePair],
+    encoder: Encoder,
+    *,
+    advance: Callable[[], None] = lambda: None,
+) -> UsablePairs:
+    """Encodes each pair once to learn whether it can be trained on.
+
+    A pair whose two responses are equal once truncated decides nothing and is refused.
+    """
+    usable: list[PreferencePair] = []
+    refused: list[VlrewardError] = []
+    truncated: dict[str, int] = {}
+    num_tokens = 0
+    for pair in pairs:
+        advance()
+        try:
+            tree = encoder.encode(pair.prompt, [pair.chosen, pair.rejected])
+            _refuse_equal_branches(tree)
+        except DataError as error:
+            refused.append(error.at(describe_place(pair)))
+            continue
+        usable.append(pair)
+        num_tokens += len(tree)
+        if any(tree.truncated_tokens):
+            truncated[describe_place(pair)] = sum(tree.truncated_tokens)
+    return UsablePairs(usable, refused, truncated, num_tokens)
+
+
+def rows_of_batch(
+    pairs: Sequence[PreferencePair],
+    encoder: Encoder,
+    *,
+    token_budget: int,
+    packed: bool,
+    use_margin: bool,
+) -> list[PairRow]:
+    """The rows of one global batch; together they hold every pair exactly once."""
+    trees = _pair_trees(pairs, encoder, use_margin=use_margin)
+    assignment = assign_rows([len(tree) for tree, _ in trees], token_budget=token_budget)
+    return [_row([trees[i] for i in row], encoder, packed=packed) for row in assignment]
+
+
+def describe_place(pair: PreferencePair) -> str:
+    """Where a pair came from, for people: file and line, and its own id where it has one."""
+    parts = [pair.origin.place or pair.origin.source, pair.origin.row_id or pair.id]
+    return ", row ".join(part for part in parts if part)
+
+
+def _refuse_equal_branches(tree: Tree) -> None:
+    first, second = tree.branches
+    if len(first) == len(second) and bool((first.ids == second.ids).all()):
+        same_pictures = first.pictures == second.pictures
+        if same_pictures:
+            raise DataError(
+                "pair-equal-when-truncated",
+                value="two responses with the same tokens",
+                place="row",
+                expected="responses that differ within max_length",
+                mend="Raise max_length or drop the row.",
+            )
+
+
+def _pair_trees(
+    pairs: Sequence[PreferencePair], encoder: Encoder, *, use_margin: bool
+) -> list[_PairTree]:
+    by_prompt: dict[Prompt, list[PreferencePair]] = {}
+    for pair in pairs:
+        by_prompt.setdefault(pair.prompt, []).append(pair)
+    trees = []
+    for prompt, same_prompt in by_prompt.items():
+        places: dict[Response, int] = {}
+        members = [
+            _Member(
+                pair_id=pair.id,
+                chosen=places.setdefault(pair.chosen, len(places)),
+                rejected=places.setdefault(pair.rejected, len(places)),
+                margin=(pair.judgment.margin or 0.0) if use_margin else 0.0,
+            )
+            for pair in same_prompt
+        ]
+        trees.append(_PairTree(encoder.encode(prompt, list(places)), members))
+    return trees
+
+
+def _row(trees: Sequence[_PairTree], encoder: Encoder, *, packed: bool) -> PairRow:
+    lay_out = pack if packed else pad
+    chosen, rejected, margins, pair_ids = [], [], [], []
+    offset = 0
+    for tree, members in trees:
+        for member in members:
+            chosen.append(offset + member.chosen)
+            rejected.append(offset + member.rejected)
+            margins.append(member.margin)
+            pair_ids.append(member.pair_id)
+        offset += len(tree.branches)
+    return PairRow(
+        batch=lay_out([tree for tree, _ in trees], encoder.preparation),
+        chosen_P=torch.tensor(chosen),
+        rejected_P=torch.tensor(rejected),
+        margin_P=torch.tensor(margins),
+        pair_ids=tuple(pair_ids),
+    )

@@ -1,0 +1,55 @@
+"""The run's curves: loss and accuracy of training steps and validations in one picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from vlreward.durable import write_bytes_atomically
+from vlreward.runs import Event
+
+_SMOOTHING = 0.9
+
+
+def draw_curves(events: Sequence[Event], path: Path) -> None:
+    """Writes a PNG from a run's events; does nothing before the first step was logged."""
+    from matplotlib.figure import Figure
+
+    steps = [event.fields for event in events if event.kind == "step"]
+    if not steps:
+        return
+    validations = [event.fields for event in events if event.kind == "validation"]
+    stages = [event.fields for event in events if event.kind == "stage"]
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    x = [step["step"] for step in steps]
+    for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        values = [float(step[key]) for step in steps]
+        axes.plot(x, values, color="#b8c4d6", linewidth=0.8, label="step")
+        axes.plot(x, _smooth(values), color="#1f4e9c", linewidth=1.6, label="step, smoothed")
+        if validations:
+            axes.plot(
+                [found["step"] for found in validations],
+                [found["overall"][key] for found in validations],
+                color="#c2410c",
+                marker="o",
+                linewidth=1.6,
+                label="validation",
+            )
+        for stage in stages[1:]:
+            axes.axvline(stage["step"], color="#888888", linestyle=":", linewidth=1)
+        axes.set_xlabel("optimizer step")
+        axes.set_title(key)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """Exponential moving average, corrected for its start."""
+    sums = list(accumulate(values, lambda total, v: _SMOOTHING * total + v, initial=0.0))[1:]
+    weights = list(accumulate((1.0 for _ in values), lambda t, v: _SMOOTHING * t + v))
+    return [total / weight for total, weight in zip(sums, weights, strict=True)]

@@ -1,0 +1,263 @@
+"""A whole training run in a folder: data, network, stages, checkpoints, curves, the final model.
+
+config = skywork_vl(data=["pairs.jsonl#train"], output="runs/first")
+model = train(config)
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vlreward.collation.config import CollationConfig
+from vlreward.durable import write_json_atomically
+from vlreward.errors import Interrupted
+from vlreward.modeling.checkpoints import RewardSettings
+from vlreward.runs import Clock, RunFolder
+from vlreward.scoring import RewardModel
+from vlreward.training.config import StageConfig, TrainConfig
+from vlreward.training.loop import RowMaker, StagePlan, StepMetrics, run_stage, signals_noted
+from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.plots import draw_curves
+from vlreward.training.progress import Progress
+from vlreward.training.setup import RunData, build_model, read_data, select_pairs
+from vlreward.training.state import Position, SavedState, load_newest, restore_random, save_state
+from vlreward.training.validation import Validation, validate
+
+_MAX_PAIRS_FOR_STATISTICS = 512
+
+
+def train(
+    config: TrainConfig,
+    *,
+    command: Sequence[str] = tuple(sys.argv),
+    clock: Clock = time.time,
+) -> RewardModel:
+    """Trains a reward model in `config.output` and returns it; resumes what is there.
+
+    The folder then holds `model/` (load it with `RewardModel.load`), `metrics.json`,
+    `events.jsonl`, `curves.png`, `rows.jsonl` (rows refused and truncated) and `checkpoints/`.
+    Raises Interrupted after a signal, its state saved; other errors name what to mend.
+    """
+    folder = Path(config.output)
+    run_folder = RunFolder.create(folder, config=config, command=command, clock=clock)
+    torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with Progress() as progress:
+        model = build_model(config, device=device)
+        with progress.phase("Reading pairs") as advance:
+            data = read_data(config, model, folder=folder, advance=advance)
+        return _Run(
+            config=config, folder=run_folder, model=model, data=data, progress=progress
+        ).finish()
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One run in progress: where it stands, and what happens between steps."""
+
+    config: TrainConfig
+    folder: RunFolder
+    model: RewardModel
+    data: RunData
+    progress: Progress
+    position: Position = field(default_factory=Position)
+
+    def finish(self) -> RewardModel:
+        """Runs every stage that is left, then writes the model."""
+        saved = self._restore()
+        with signals_noted() as check_signals:
+            while self.position.stage < len(self.config.stages):
+                self._run_stage(saved, check_signals)
+                saved = None
+        return self._export()
+
+    def _restore(self) -> SavedState | None:
+        """Goes back to the newest valid checkpoint, if there is one."""
+        saved, skipped = load_newest(self._checkpoints)
+        for message in skipped:
+            self.progress.say(f"Skipped a damaged checkpoint: {message}")
+        if saved is None:
+            self.folder.rewind_events(step=0)
+            self.folder.append_event("started", **self._describe_data())
+            return None
+        self.position = saved.position
+        self.model.checkpoint.network.load_state_dict(saved.model)
+        restore_random(saved.random)
+        self.folder.rewind_events(step=saved.position.step)
+        self.folder.append_event("resumed", step=saved.position.step, skipped=skipped)
+        self.progress.say(f"Resumed at step {saved.position.step}.")
+        return saved
+
+    def _run_stage(self, saved: SavedState | None, check_signals: Any) -> None:
+        stage = self.config.stages[self.position.stage]
+        plan = StagePlan(
+            stage=stage,
+            pairs=select_pairs(self.data.train, stage),
+            seed=self.config.seed + self.position.stage,
+        )
+        network = self.model.checkpoint.network
+        optimizer = MasterAdamW(network.named_parameters(), self.config.optimizer)
+        if saved is not None and self.position.stage_step > 0:
+            optimizer.load_state(saved.optimizer)
+        if self.position.stage_step == 0:
+            self._say_stage(stage, plan)
+        with self.progress.phase(
+            f"Stage {stage.name}", total=plan.num_steps, done=self.position.stage_step
+        ) as advance:
+
+            def after_step(metrics: StepMetrics) -> None:
+                self.position = self.position.after_step()
+                advance(f"loss {metrics.loss:.3f}  accuracy {metrics.accuracy:.2f}")
+                self._note_step(metrics)
+                self._validate_if_due(plan)
+                if self.position.step % self.config.save_every_steps == 0:
+                    self._save(optimizer)
+                try:
+                    check_signals()
+                except Interrupted:
+                    self._save(optimizer)
+                    raise
+
+            run_stage(
+                network,
+                optimizer,
+                PairwiseLoss(
+                    centering=self.config.objective.centering,
+                    label_smoothing=self.config.objective.label_smoothing,
+                ),
+                plan,
+                self._row_maker(),
+                first_step=self.position.stage_step,
+                after_step=after_step,
+            )
+        self._validate()
+        self.position = self.position.at_next_stage()
+        self._save(optimizer)
+
+    def _row_maker(self) -> RowMaker:
+        return RowMaker(
+            encoder=self.model.encoder,
+            token_budget=self.config.collation.token_budget,
+            packed=self.model.packed,
+            use_margin=self.config.objective.use_margin,
+        )
+
+    def _say_stage(self, stage: StageConfig, plan: StagePlan) -> None:
+        self.folder.append_event(
+            "stage",
+            step=self.position.step,
+            name=stage.name,
+            num_pairs=len(plan.pairs),
+            num_steps=plan.num_steps,
+        )
+
+    def _note_step(self, metrics: StepMetrics) -> None:
+        if self.position.step % self.config.log_every_steps == 0:
+            self.folder.append_event(
+                "step",
+                step=self.position.step,
+                stage=self.config.stages[self.position.stage].name,
+                **metrics._asdict(),
+            )
+
+    def _validate_if_due(self, plan: StagePlan) -> None:
+        every = self.config.validate_every_steps
+        at_end = self.position.stage_step == plan.num_steps
+        if every and self.position.stage_step % every == 0 and not at_end:
+            self._validate()
+
+    def _validate(self) -> Validation | None:
+        if not self.data.validation:
+            return None
+        with self.progress.phase("Validating", total=len(self.data.validation)) as advance:
+            found = validate(self.model, self.data.validation, advance=advance)
+        self.folder.append_event(
+            "validation", step=self.position.step, **describe_validation(found)
+        )
+        draw_curves(self.folder.read_events(), self.folder.path / "curves.png")
+        overall = found.overall
+        self.progress.say(
+            f"Step {self.position.step}: validation accuracy {overall.accuracy:.3f} "
+            f"[{overall.interval.low:.3f}, {overall.interval.high:.3f}] on {overall.num_pairs}."
+        )
+        return found
+
+    def _save(self, optimizer: MasterAdamW) -> None:
+        save_state(
+            self._checkpoints,
+            self.position,
+            model=self.model.checkpoint.network,
+            optimizer=optimizer,
+            keep=self.config.keep_checkpoints,
+        )
+
+    def _export(self) -> RewardModel:
+        """Writes model, metrics and curves; a rerun of a finished run writes the same again."""
+        self.model.checkpoint.network.eval()
+        model = self.model.with_settings(self._settings())
+        if not (self.folder.path / "model").exists():
+            model.save(self.folder.path / "model")
+        metrics: dict[str, Any] = {"steps": self.position.step} | self._describe_data()
+        events = self.folder.read_events()
+        validations = [event.fields for event in events if event.kind == "validation"]
+        metrics["validation"] = dict(validations[-1]) if validations else None
+        write_json_atomically(self.folder.path / "metrics.json", metrics)
+        draw_curves(events, self.folder.path / "curves.png")
+        if not events or events[-1].kind != "finished":
+            self.folder.append_event("finished", step=self.position.step)
+        return model
+
+    def _settings(self) -> RewardSettings:
+        """The mean and spread of rewards over some training pairs, and how rows were made."""
+        sample = self.data.train[:: max(1, len(self.data.train) // _MAX_PAIRS_FOR_STATISTICS)]
+        rewards = [
+            score.value
+            for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample)
+            for score in scores
+        ]
+        collation: CollationConfig = self.config.collation
+        return replace(
+            self.model.settings,
+            reward_mean=statistics.fmean(rewards),
+            reward_std=statistics.pstdev(rewards),
+            max_length=collation.max_length,
+            min_pixels=collation.min_pixels,
+            max_pixels=collation.max_pixels,
+        )
+
+    def _describe_data(self) -> dict[str, Any]:
+        return {
+            "num_train_pairs": len(self.data.train),
+            "num_multimodal_pairs": sum(pair.has_pictures for pair in self.data.train),
+            "num_validation_pairs": len(self.data.validation),
+            "num_refused_rows": len(self.data.refused),
+            "num_truncated_pairs": len(self.data.truncated),
+            "num_train_tokens": self.data.num_train_tokens,
+        }
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder.path / "checkpoints"
+
+
+def describe_validation(found: Validation) -> dict[str, Any]:
+    """The validation as JSON values: each task's pairs, accuracy, interval, margin and loss."""
+    return {
+        result.task if index else "overall": {
+            "num_pairs": result.num_pairs,
+            "accuracy": result.accuracy,
+            "interval": list(result.interval),
+            "mean_margin": result.mean_margin,
+            "loss": result.loss,
+        }
+        for index, result in enumerate((found.overall, *found.by_task))
+    }

@@ -1,0 +1,163 @@
+"""What a run trains on and with: data read and checked, the network built and frozen as told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from vlreward.collation.text import load_tokenizer
+from vlreward.durable import write_text_atomically
+from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.modeling import backbones
+from vlreward.modeling.checkpoints import RewardCheckpoint, load_checkpoint
+from vlreward.modeling.config import ModelConfig
+from vlreward.modeling.encoders import encoder_for
+from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.network import set_gradient_checkpointing
+from vlreward.modeling.scratch import build_scratch
+from vlreward.modeling.self_check import check_packing
+from vlreward.pictures import PictureStore
+from vlreward.records import PreferencePair
+from vlreward.scoring import RewardModel
+from vlreward.sources.read import load_preferences
+from vlreward.training.comparisons import UsablePairs, find_usable
+from vlreward.training.config import StageConfig, TrainConfig
+from vlreward.world.tokenizer import TOKENIZER_FOLDER
+
+
+class RunData(NamedTuple):
+    """The pairs of a run, and every row that cannot be used with the reason."""
+
+    train: list[PreferencePair]
+    validation: list[PreferencePair]
+    refused: list[VlrewardError]
+    truncated: dict[str, int]
+    num_train_tokens: int
+
+
+def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
+    """The network to train, on its device, frozen as configured, its packing checked."""
+    checkpoint = _build_checkpoint(config.model)
+    network = checkpoint.network.to(device)
+    backbones.freeze(
+        network.backbone,
+        vision=config.model.freeze_vision,
+        projector=config.model.freeze_projector,
+        language=config.model.freeze_language,
+    )
+    packed = _choose_layout(config.model, checkpoint)
+    encoder = encoder_for(checkpoint, config.collation)
+    if packed:
+        backbones.use_tree_attention(network.backbone)
+        check_packing(network, encoder)
+    if config.model.gradient_checkpointing:
+        set_gradient_checkpointing(network)
+    return RewardModel(
+        checkpoint, encoder, packed=packed, token_budget=config.collation.token_budget
+    )
+
+
+def read_data(
+    config: TrainConfig, model: RewardModel, *, folder: Path, advance: Callable[[], None]
+) -> RunData:
+    """Reads and checks all pairs; writes refusals and truncations to `rows.jsonl` in the folder.
+
+    Raises DataError if more than `max_refused_share` of the training rows are refused or none is
+    left.
+    """
+    store = PictureStore(folder / "pictures")
+    train, train_refused = load_preferences(config.data, store=store)
+    validation, validation_refused = load_preferences(config.validation, store=store)
+    usable = find_usable(train, model.encoder, advance=advance)
+    usable_validation = find_usable(validation, model.encoder, advance=advance)
+    refused = [*train_refused, *usable.refused]
+    num_read = len(train) + len(train_refused)
+    _write_report(folder, [*refused, *validation_refused, *usable_validation.refused], usable)
+    if not usable.pairs or len(refused) > config.max_refused_share * num_read:
+        raise DataError(
+            "too-many-refused",
+            value=f"{len(refused)} of {num_read} training rows refused"
+            + (f"; the first: {refused[0]}" if refused else ""),
+            place=str(folder / "rows.jsonl"),
+            expected=f"at most {config.max_refused_share:.0%} refused, and some left",
+            mend="Mend the rows listed there, or raise max_refused_share.",
+        )
+    return RunData(
+        train=usable.pairs,
+        validation=usable_validation.pairs,
+        refused=[*refused, *validation_refused, *usable_validation.refused],
+        truncated=usable.truncated | usable_validation.truncated,
+        num_train_tokens=usable.num_tokens,
+    )
+
+
+def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[PreferencePair]:
+    """The pairs a stage trains on; raises DataError if there are none."""
+    wanted = {"multimodal": (True,), "text": (False,), "all": (True, False)}[stage.select]
+    selected = [pair for pair in pairs if pair.has_pictures in wanted]
+    if not selected:
+        raise DataError(
+            "stage-without-pairs",
+            value=f"no pair of {len(pairs)} is {stage.select}",
+            place=f"stage {stage.name}",
+            expected="at least one pair to train on",
+            mend="Add such data, or leave the stage out of `stages`.",
+        )
+    return selected
+
+
+def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:
+    if (model.path is None) == (model.scratch is None):
+        raise ConfigError(
+            "model-source",
+            value="both model.path and model.scratch" if model.path else "neither",
+            place="model",
+            expected="one of model.path and model.scratch",
+            mend="Set path to none to train from scratch, or leave scratch out.",
+        )
+    if model.scratch is not None:
+        folder = Path(model.scratch.tokenizer or TOKENIZER_FOLDER)
+        return build_scratch(
+            model.scratch,
+            load_tokenizer(folder),
+            text_folder=folder,
+            head=model.head,
+            seed=model.initial_seed,
+        )
+    assert model.path is not None
+    return load_checkpoint(
+        find_model_folder(model.path, revision=model.revision),
+        dtype=getattr(torch, model.dtype),
+        new_head=model.head,
+        seed=model.initial_seed,
+    )
+
+
+def _choose_layout(model: ModelConfig, checkpoint: RewardCheckpoint) -> bool:
+    """Whether rows are packed; raises ConfigError if they must be and cannot."""
+    why_not = backbones.explain_unpackable(checkpoint.config)
+    if model.layout == "packed" and why_not is not None:
+        raise ConfigError(
+            "packing-impossible",
+            value=f"packed, but {why_not}",
+            place="model.layout",
+            expected="auto or padded for this backbone",
+            mend="Set layout to auto.",
+        )
+    return model.layout != "padded" and why_not is None
+
+
+def _write_report(folder: Path, refused: Sequence[VlrewardError], usable: UsablePairs) -> None:
+    lines = [
+        {"row": error.place, "what": "refused", "code": error.code, "why": str(error)}
+        for error in refused
+    ] + [
+        {"row": place, "what": "truncated", "tokens": tokens}
+        for place, tokens in usable.truncated.items()
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_text_atomically(folder / "rows.jsonl", text)

@@ -1,0 +1,136 @@
+"""A training run's checkpoints: written whole, verified when read, enough to go on bit for bit.
+
+A checkpoint is a folder `step-00000042` with tensors in safetensors, all else in JSON, and a
+manifest of sha-256 sums. The newest valid one is used; damaged ones are named and skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from vlreward.durable import AtomicFolder, verify_manifest
+from vlreward.errors import CheckpointError, VlrewardError
+from vlreward.training.optimizer import MasterAdamW
+
+_MODEL = "model.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_RANDOM = "random.safetensors"
+_POSITION = "position.json"
+_PREFIX = "step-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """How far a run has come: all counts are of finished work.
+
+    `step` counts optimizer steps over all stages, `stage_step` those of the stage.
+    """
+
+    step: int = 0
+    stage: int = 0
+    stage_step: int = 0
+
+    def after_step(self) -> Position:
+        """One optimizer step later."""
+        return replace(self, step=self.step + 1, stage_step=self.stage_step + 1)
+
+    def at_next_stage(self) -> Position:
+        """At the start of the next stage."""
+        return replace(self, stage=self.stage + 1, stage_step=0)
+
+
+class SavedState(NamedTuple):
+    """A verified checkpoint's content."""
+
+    position: Position
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    random: dict[str, Tensor]
+
+
+class Restored(NamedTuple):
+    """The newest valid checkpoint, if there is one, and why newer ones were skipped."""
+
+    state: SavedState | None
+    skipped: list[str]
+
+
+def save_state(
+    folder: Path, position: Position, *, model: nn.Module, optimizer: MasterAdamW, keep: int
+) -> Path:
+    """Writes a checkpoint whole or not at all, then removes all but the `keep` newest."""
+    target = folder / f"{_PREFIX}{position.step:08d}-{position.stage}"
+    if not target.exists():
+        with AtomicFolder(target) as unfinished:
+            tensors = {name: t.detach().cpu().contiguous() for name, t in _model_state(model)}
+            (unfinished / _MODEL).write_bytes(save(tensors))
+            (unfinished / _OPTIMIZER).write_bytes(save(optimizer.state()))
+            (unfinished / _RANDOM).write_bytes(save(_random_state()))
+            (unfinished / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
+    for old in list_checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Finished checkpoints, the oldest first."""
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.suffix != ".tmp")
+
+
+def load_newest(folder: Path) -> Restored:
+    """The newest checkpoint that is whole; what is newer and damaged is described, not raised."""
+    skipped: list[str] = []
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            return Restored(_load(path), skipped)
+        except VlrewardError as error:
+            skipped.append(f"{path.name}: {error}")
+    return Restored(None, skipped)
+
+
+def restore_random(state: dict[str, Tensor]) -> None:
+    """Sets torch's generators as they were."""
+    torch.set_rng_state(state["cpu"])
+    if torch.cuda.is_available() and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _model_state(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(model.state_dict().items())
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _load(path: Path) -> SavedState:
+    verify_manifest(path)
+    try:
+        text = (path / _POSITION).read_text(encoding="utf-8")
+        return SavedState(
+            position=TypeAdapter(Position).validate_json(text),
+            model=load_file(path / _MODEL),
+            optimizer=load_file(path / _OPTIMIZER),
+            random=load_file(path / _RANDOM),
+        )
+    except (OSError, ValidationError, SafetensorError) as error:
+        raise CheckpointError(
+            "checkpoint-damaged",
+            value=str(error),
+            place=str(path),
+            expected="a whole checkpoint",
+            mend="Remove the folder; an earlier checkpoint is used.",
+        ) from error

@@ -1,0 +1,134 @@
+"""How well a scorer orders pairs it was not trained on, by task, and how much it looks.
+
+A pair counts as right only where the chosen response scores strictly higher (RewardBench's rule).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from vlreward.interfaces import Scorer
+from vlreward.records import Message, Picture, PreferencePair
+
+_Z_95 = 1.959964
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval of a share."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskResult:
+    """Accuracy on one task; `loss` is the mean of −log σ(margin)."""
+
+    task: str
+    num_pairs: int
+    num_right: int
+    mean_margin: float
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pairs ordered rightly."""
+        return self.num_right / self.num_pairs
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson_interval(self.num_right, self.num_pairs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """Results over all pairs and by task, tasks in alphabetical order."""
+
+    overall: TaskResult
+    by_task: tuple[TaskResult, ...]
+
+
+def validate(
+    scorer: Scorer,
+    pairs: Sequence[PreferencePair],
+    *,
+    advance: Callable[[], None] = lambda: None,
+) -> Validation:
+    """Scores both responses of each pair and counts; `pairs` must not be empty."""
+    margins: list[float] = []
+    for chosen, rejected in scorer.score_many(
+        (pair.prompt, [pair.chosen, pair.rejected]) for pair in pairs
+    ):
+        margins.append(chosen.value - rejected.value)
+        advance()
+    by_task: dict[str, list[float]] = {}
+    for pair, margin in zip(pairs, margins, strict=True):
+        by_task.setdefault(task_of(pair), []).append(margin)
+    return Validation(
+        overall=_summarise("overall", margins),
+        by_task=tuple(_summarise(task, by_task[task]) for task in sorted(by_task)),
+    )
+
+
+def task_of(pair: PreferencePair) -> str:
+    """The pair's task, or its source where it names none."""
+    return pair.origin.task or pair.origin.source
+
+
+def wilson_interval(num_right: int, num_all: int) -> Interval:
+    """Wilson's score interval at 95 % (Wilson 1927)."""
+    share = num_right / num_all
+    z2 = _Z_95**2 / num_all
+    centre = share + z2 / 2
+    spread = _Z_95 * math.sqrt(share * (1 - share) / num_all + z2 / (4 * num_all))
+    return Interval(max(0.0, (centre - spread) / (1 + z2)), min(1.0, (centre + spread) / (1 + z2)))
+
+
+def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> list[PreferencePair]:
+    """The control: each prompt gets the pictures of another pair of its task.
+
+    Only pairs with as many pictures in the prompt, and other ones, trade; a pair for which there
+    is no such partner, or without pictures in its prompt, is left out.
+    """
+    groups: dict[tuple[str, int], list[PreferencePair]] = {}
+    for pair in pairs:
+        if pair.prompt.pictures:
+            groups.setdefault((task_of(pair), len(pair.prompt.pictures)), []).append(pair)
+    shuffled = []
+    generator = random.Random(seed)
+    for group in groups.values():
+        for pair in group:
+            others = [o.prompt.pictures for o in group if o.prompt.pictures != pair.prompt.pictures]
+            if others:
+                shuffled.append(_with_pictures(pair, generator.choice(others)))
+    return shuffled
+
+
+def _with_pictures(pair: PreferencePair, pictures: Sequence[Picture]) -> PreferencePair:
+    source = iter(pictures)
+    messages = tuple(
+        Message(
+            role=message.role,
+            content=tuple(
+                next(source) if isinstance(part, Picture) else part for part in message.content
+            ),
+        )
+        for message in pair.prompt.messages
+    )
+    return replace(pair, prompt=replace(pair.prompt, messages=messages))
+
+
+def _summarise(task: str, margins: Sequence[float]) -> TaskResult:
+    losses = [math.log1p(math.exp(-abs(m))) + max(-m, 0.0) for m in margins]
+    return TaskResult(
+        task=task,
+        num_pairs=len(margins),
+        num_right=sum(margin > 0 for margin in margins),
+        mean_margin=sum(margins) / len(margins),
+        loss=sum(losses) / len(losses),
+    )

@@ -1,0 +1,1 @@
+"""Stages composed into what a command does."""

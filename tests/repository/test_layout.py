@@ -1,0 +1,213 @@
+"""The rules of CONTRIBUTING.md that the toolchain does not hold by itself."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import vlreward
+from tests.repository.source_rules import imported_modules, oversized, unsafe_code
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "vlreward"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+LIGHT = [
+    "curation",
+    "sources",
+    "generation",
+    "embedding",
+    "world",
+    "pictures",
+    "runs",
+    "durable",
+    "interfaces",
+    "records",
+    "configuration",
+    "configuration_errors",
+    "errors",
+]
+"""The parts that do without torch and transformers; some may not exist."""
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def exists(part: str) -> bool:
+    return (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()
+
+
+def light_modules() -> list[str]:
+    names = [module_name(path) for path in SOURCES if path.parent != PACKAGE or path.stem in LIGHT]
+    return [name for name in names if name.split(".")[1] in LIGHT or name.endswith(".config")]
+
+
+def heavy_modules_after(program: str) -> str:
+    """Which of torch and transformers a fresh interpreter has loaded after the program."""
+    check = "\nprint('LOADED', *({'torch', 'transformers'} & set(__import__('sys').modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program + check],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].removeprefix("LOADED").strip()
+
+
+def project_files() -> list[Path]:
+    """The files under version control or about to be; all plain ones where git is not at hand."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        folders = [ROOT / name for name in ("src", "tests", "docs", "benchmarks")]
+        paths = [*ROOT.glob("*.*"), *(path for folder in folders for path in folder.rglob("*.*"))]
+    else:
+        paths = [ROOT / name for name in done.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*SOURCES, *sorted((ROOT / "benchmarks").rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_files_and_functions_can_be_held_in_the_head(path: Path) -> None:
+    assert oversized(read(path)) == []
+
+
+def test_oversized_files_and_functions_are_found() -> None:
+    body = "    pass\n" * 60
+    assert oversized(f"def fits():\n{body[:-9]}\nasync def long():\n{body}") == [
+        "61: long of 61 lines"
+    ]
+    assert oversized("\n" * 401) == ["1: file of 401 lines"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_no_source_runs_what_a_file_or_a_user_wrote(path: Path) -> None:
+    assert unsafe_code(read(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "offence"),
+    [
+        ("import pickle", "1: import pickle"),
+        ("from dill import loads", "1: import dill"),
+        ("import yaml", "1: import yaml"),
+        ("torch.load(path)", "1: torch.load()"),
+        ("x = 1\neval('1')", "2: eval()"),
+        ("exec(text)", "1: exec()"),
+        ("os.system('ls')", "1: os.system()"),
+        ("run('ls', shell=True)", "1: shell=True"),
+        ("load(name, trust_remote_code=flag)", "1: trust_remote_code=flag"),
+        ("np.load(path, allow_pickle=True)", "1: allow_pickle=True"),
+    ],
+)
+def test_unsafe_code_is_found(source: str, offence: str) -> None:
+    assert unsafe_code(source) == [offence]
+
+
+def test_harmless_code_is_let_through() -> None:
+    assert unsafe_code("model.eval()\nload(name, trust_remote_code=False)\njson.load(file)") == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(read(path)))
+
+
+def test_the_public_names_are_these() -> None:
+    assert vlreward.__all__ == [
+        "Message",
+        "Picture",
+        "PreferencePair",
+        "Prompt",
+        "Response",
+        "RewardModel",
+        "Score",
+        "__version__",
+        "train",
+    ]
+    assert dir(vlreward) == vlreward.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        vlreward.nothing  # noqa: B018
+
+
+def test_the_package_and_its_light_parts_load_without_torch() -> None:
+    program = "\n".join(f"import {name}" for name in ["vlreward", *light_modules()])
+    assert heavy_modules_after(program) == ""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vlreward.cli") is None, reason="no command line yet")
+@pytest.mark.parametrize("arguments", [None, ["--help"]])
+def test_the_command_line_asks_for_torch_only_when_it_needs_it(arguments: list[str] | None) -> None:
+    program = "import sys, vlreward.cli"
+    if arguments is not None:
+        program += (
+            f"\nsys.argv = ['vlreward', *{arguments!r}]"
+            "\ntry:\n    vlreward.cli.main()"
+            "\nexcept SystemExit as end:\n    assert not end.code, end.code"
+        )
+    assert heavy_modules_after(program) == ""
+
+
+def test_the_contract_without_torch_covers_every_light_part() -> None:
+    [contract] = [
+        contract
+        for contract in PROJECT["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "forbidden"
+    ]
+    expected = {f"vlreward.{part}" for part in LIGHT if exists(part)} | {"vlreward.*.config"}
+    assert set(contract["source_modules"]) == expected
+
+
+def test_recipes_import_configurations_only() -> None:
+    allowed = re.compile(r"vlreward\.(\w+\.config|errors|records|recipes(\.\w+)?)")
+    for path in sorted((PACKAGE / "recipes").glob("*.py")):
+        ours = {name for name in imported_modules(read(path)) if name.startswith("vlreward")}
+        assert {name for name in ours if not allowed.fullmatch(name)} == set(), path
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["dev"]]
+    names = {re.split(r"[\[<>=]", line)[0].lower() for line in wanted} - {"vlreward"}
+    pins = read(ROOT / "constraints.txt").splitlines()
+    pinned = {line.split("==")[0].lower() for line in pins if "==" in line}
+    assert names <= pinned
+    assert pins[1].startswith("torch==")
+
+
+_FOREIGN = re.compile(
+    r"/wor[k]/|/hom[e]/\w|/roo[t]/|/op[t]/|fil[e]:///"
+    r"|\b(this|previous|next|earlier|another) sessio[n]\b|\b(helper|sub)[ -]?agen[t]",
+    re.IGNORECASE,
+)
+
+
+def test_no_file_speaks_of_the_machine_it_was_written_on() -> None:
+    found = []
+    for path in project_files():
+        try:
+            text = read(path)
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in _FOREIGN.finditer(text)]
+    assert found == []

@@ -1,0 +1,1 @@
+"""Tiny models, records and reference computations that several tests share."""
