@@ -4,7 +4,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n 2
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 TORCH := $(shell grep '^torch==' constraints.txt)
 BENCHMARKS := benchmarks/engine.py
 

@@ -123,9 +123,9 @@ def _train(arguments: list[str]) -> int:
     config = read_train_config(arguments)
     from vlreward.training.run import train
 
-    model = train(config, command=_command("train", arguments))
-    print(f"The model lies in {Path(config.output) / 'model'}.")
-    del model
+    train(config, command=_command("train", arguments))
+    output = Path(config.output)
+    print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}.")
     return 0
 
 

@@ -7,6 +7,7 @@ model.score("What colour is the square?", ["Red.", "Blue."], images=["square.png
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vlreward.collation.config import CollationConfig
-from vlreward.collation.encoding import Encoder
+from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import assign_rows, pack, pad
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, DataError, NonFiniteError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
     Layout,
@@ -42,6 +43,12 @@ PromptInput = str | Sequence[Mapping[str, Any]] | Prompt
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 _COMPARISONS_AT_A_TIME = 64
+_IMAGE_TYPES = (str, Path, bytes, Image.Image, Picture)
+_FORMAT_OF_MODE = {mode: "PNG" for mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")} | {
+    mode: "TIFF" for mode in ("F", "CMYK")
+}
+_STAND_IN = "-"
+"""A text in the place of a Response, which needs no reading."""
 
 
 class RewardModel:
@@ -155,70 +162,124 @@ class RewardModel:
     ) -> list[list[Score]]:
         network = self.checkpoint.network
         trees = [self.encoder.encode(prompt, responses) for prompt, responses in window]
-        lay_out = pack if self.packed else pad
-        scores: list[list[Score]] = [[] for _ in trees]
+        rewards: list[list[float]] = [[] for _ in trees]
         was_training = network.training
         network.eval()
-        lengths = [len(tree) for tree in trees]
-        for row in assign_rows(lengths, token_budget=self.token_budget):
-            batch = lay_out([trees[index] for index in row], self.encoder.preparation)
-            rewards = iter(network(batch.to(network.device)).tolist())
-            for index in row:
-                tree = trees[index]
-                scores[index] = [
-                    Score(
-                        value=next(rewards),
-                        num_tokens=len(tree.prefix) + len(branch),
-                        truncated_tokens=truncated,
-                    )
-                    for branch, truncated in zip(tree.branches, tree.truncated_tokens, strict=True)
-                ]
-        network.train(was_training)
-        return scores
+        try:
+            lengths = [len(tree) for tree in trees]
+            for row in assign_rows(lengths, token_budget=self.token_budget):
+                found = iter(self._rewards([trees[index] for index in row]))
+                for index in row:
+                    rewards[index] = list(islice(found, len(trees[index].branches)))
+        finally:
+            network.train(was_training)
+        return [_scores(tree, values) for tree, values in zip(trees, rewards, strict=True)]
+
+    def _rewards(self, trees: Sequence[Tree]) -> list[float]:
+        """The rewards of all responses of one row; raises NonFiniteError."""
+        network = self.checkpoint.network
+        lay_out = pack if self.packed else pad
+        batch = lay_out(trees, self.encoder.preparation)
+        rewards: list[float] = network(batch.to(network.device)).tolist()
+        if not all(math.isfinite(reward) for reward in rewards):
+            raise NonFiniteError(
+                "reward-not-finite",
+                value="NaN or infinity among the rewards",
+                place="scoring",
+                expected="finite numbers",
+                mend="Load the model in bfloat16 or float32; if it stays so, its training diverged.",
+            )
+        return rewards
+
+
+def _scores(tree: Tree, rewards: Sequence[float]) -> list[Score]:
+    return [
+        Score(
+            value=reward,
+            num_tokens=len(tree.prefix) + len(branch),
+            truncated_tokens=truncated,
+        )
+        for reward, branch, truncated in zip(
+            rewards, tree.branches, tree.truncated_tokens, strict=True
+        )
+    ]
 
 
 def _as_comparison(
     prompt: PromptInput, responses: Sequence[str | Response], images: Sequence[ImageInput]
 ) -> tuple[Prompt, list[Response]]:
     """What `score` was given, as records; raises DataError or ConfigError where it is not."""
-    if isinstance(responses, str) or not responses:
-        raise ConfigError(
-            "responses-not-a-list",
-            value=responses,
-            place="responses",
-            expected="a list of one or more responses",
-            mend="Put the response into a list.",
-        )
+    responses = _items(responses, (str, Response), field="responses", expected="texts")
+    images = _items(images, _IMAGE_TYPES, field="images", expected="paths, bytes or PIL images")
+    if not responses:
+        raise _wrong_argument("responses", value="none", expected="a list of one or more")
     if isinstance(prompt, Prompt):
         if images:
-            raise ConfigError(
-                "images-beside-prompt",
-                value=f"{len(images)} images beside a Prompt",
-                place="images",
-                expected="the pictures inside the Prompt's messages",
-                mend="Put them into the content of its messages.",
-            )
-        answers = [Response(content=(r,)) if isinstance(r, str) else r for r in responses]
-        return prompt, answers
-    row = {
-        "prompt": prompt,
-        "responses": [r if isinstance(r, str) else list(r.content) for r in responses],
-        "images": [_as_source(image) for image in images],
-    }
-    comparison = to_comparison(
-        row,
-        form=draft_responses,
-        context=RowContext(place="score", folder=Path.cwd(), default_source="score"),
-        pictures=PictureReader(None),
+            expected = "none, as the messages of a Prompt hold its pictures"
+            raise _wrong_argument("images", value=f"{len(images)} images", expected=expected)
+        read = tuple(Response(content=(r,)) if isinstance(r, str) else r for r in responses)
+    else:
+        comparison = to_comparison(
+            {
+                "prompt": prompt,
+                "responses": [r if isinstance(r, str) else _STAND_IN for r in responses],
+                "images": [_as_source(image) for image in images],
+            },
+            form=draft_responses,
+            context=RowContext(place="score", folder=Path.cwd(), default_source="score"),
+            pictures=PictureReader(None),
+        )
+        prompt, read = comparison.prompt, comparison.responses
+    answers = [
+        own if isinstance(own, Response) else found
+        for own, found in zip(responses, read, strict=True)
+    ]
+    _refuse_empty(answers)
+    return prompt, answers
+
+
+def _items(value: Any, kinds: tuple[type, ...], *, field: str, expected: str) -> list[Any]:
+    """The argument as a list; a single text, path or picture in its place is refused."""
+    items = None if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else [*value]
+    if items is None or not all(isinstance(item, kinds) for item in items):
+        raise _wrong_argument(field, value=value, expected=f"a list of {expected}")
+    return items
+
+
+def _wrong_argument(field: str, *, value: object, expected: str) -> ConfigError:
+    return ConfigError(
+        "argument-wrong",
+        value=value,
+        place=field,
+        expected=expected,
+        mend=f"Write {field}=[…].",
     )
-    return comparison.prompt, list(comparison.responses)
+
+
+def _refuse_empty(responses: Sequence[Response]) -> None:
+    for index, response in enumerate(responses):
+        if not response.pictures and not response.text.strip():
+            raise DataError(
+                "answer-empty",
+                value="white space or nothing",
+                place=f"responses[{index}]",
+                expected="an answer with text or a picture",
+                mend="Leave the response out.",
+            )
 
 
 def _as_source(image: ImageInput) -> str | bytes:
     if isinstance(image, Image.Image):
-        buffer = io.BytesIO()
-        image.save(buffer, format="PNG")
-        return buffer.getvalue()
+        return _as_file(ImageOps.exif_transpose(image))
     if isinstance(image, Picture):
         return read_bytes(image)
     return str(image) if isinstance(image, Path) else image
+
+
+def _as_file(image: Image.Image) -> bytes:
+    """The image as a lossless file; modes that neither format holds become RGB."""
+    if image.mode not in _FORMAT_OF_MODE:
+        image = image.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, format=_FORMAT_OF_MODE[image.mode])
+    return buffer.getvalue()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from vlreward.errors import CheckpointError, PictureError
 from vlreward.pictures import open_rgb
@@ -40,13 +41,13 @@ class Grid(NamedTuple):
 class PicturePreparation:
     """How a checkpoint wants its pictures: the fields of its preprocessor_config.json."""
 
-    patch_size: int = 14
-    temporal_patch_size: int = 2
-    merge_size: int = 2
-    min_pixels: int = 56 * 56
-    max_pixels: int = 28 * 28 * 1280
+    patch_size: PositiveInt = 14
+    temporal_patch_size: PositiveInt = 2
+    merge_size: PositiveInt = 2
+    min_pixels: PositiveInt = 56 * 56
+    max_pixels: PositiveInt = 28 * 28 * 1280
     mean: tuple[float, float, float] = _CLIP_MEAN
-    std: tuple[float, float, float] = _CLIP_STD
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = _CLIP_STD
 
     def grid(self, picture: Picture) -> Grid:
         """The size in patches, from the picture's header alone.
@@ -121,29 +122,37 @@ def load_picture_preparation(
 
     It stands in preprocessor_config.json or, as transformers 5 writes it, in the `image_processor`
     of processor_config.json. `min_pixels` and `max_pixels` override the folder's. Raises
-    CheckpointError if neither file is there or the limits cross.
+    CheckpointError if neither file is there, a value cannot be used, or the limits cross.
     """
     found = read_preprocessor(folder)
-    size = found.get("size") or {}
-    low = min_pixels or found.get("min_pixels") or size.get("shortest_edge") or 56 * 56
-    high = max_pixels or found.get("max_pixels") or size.get("longest_edge") or 28 * 28 * 1280
-    if low > high:
+    size = found.get("size") if isinstance(found.get("size"), dict) else {}
+    wanted = {
+        "min_pixels": min_pixels or found.get("min_pixels") or size.get("shortest_edge"),
+        "max_pixels": max_pixels or found.get("max_pixels") or size.get("longest_edge"),
+        "mean": found.get("image_mean"),
+        "std": found.get("image_std"),
+    } | {name: found.get(name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    try:
+        preparation = TypeAdapter(PicturePreparation).validate_python(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            "preprocessor-invalid",
+            value=first["input"],
+            place=f"{folder}: picture settings: {'.'.join(map(str, first['loc']))}",
+            expected=first["msg"],
+            mend="Copy preprocessor_config.json from the base model.",
+        ) from error
+    if preparation.min_pixels > preparation.max_pixels:
         raise CheckpointError(
             "pixel-limits-crossed",
-            value=f"min_pixels {low} > max_pixels {high}",
+            value=f"min_pixels {preparation.min_pixels} > max_pixels {preparation.max_pixels}",
             place=str(folder),
             expected="min_pixels at most max_pixels",
             mend="Set both limits.",
         )
-    return PicturePreparation(
-        patch_size=found.get("patch_size", 14),
-        temporal_patch_size=found.get("temporal_patch_size", 2),
-        merge_size=found.get("merge_size", 2),
-        min_pixels=low,
-        max_pixels=high,
-        mean=tuple(found.get("image_mean", _CLIP_MEAN)),
-        std=tuple(found.get("image_std", _CLIP_STD)),
-    )
+    return preparation
 
 
 def read_preprocessor(folder: Path) -> dict[str, Any]:
@@ -162,7 +171,8 @@ def read_preprocessor(folder: Path) -> dict[str, Any]:
                 expected="a JSON object",
                 mend="Copy it from the base model.",
             ) from error
-        found = found.get("image_processor", found)
+        if isinstance(found, dict):
+            found = found.get("image_processor", found)
         if isinstance(found, dict) and "patch_size" in found:
             return found
     raise CheckpointError(

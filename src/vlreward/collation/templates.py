@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from itertools import chain
+from typing import Any, Protocol
 
 from vlreward.collation.text import Tokenizer
+from vlreward.errors import CheckpointError, DataError
 from vlreward.records import Message, Part, Picture, Prompt, Response
 
 Element = int | Picture
 """A token id, or a picture that stands for its run of image tokens."""
 
 _QWEN_DEFAULT_SYSTEM = "You are a helpful assistant."
+_DATE = "26 Jul 2024"
+"""What Llama's templates take for today where they are not told: a score must not age."""
 
 
 class Template(Protocol):
@@ -74,10 +78,26 @@ class TokenizerTemplate:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        """Raises CheckpointError if there is no template, or its text is not read piece by piece.
+
+        The latter is so where a tokenizer reads the same text otherwise after a control token.
+        """
         self._tokenizer = tokenizer
+        if not tokenizer.hugging_face.chat_template:
+            raise CheckpointError(
+                "chat-template-missing",
+                value="a tokenizer without a chat template",
+                place="tokenizer",
+                expected="chat_template in tokenizer_config.json, or chat_template.jinja",
+                mend="Use an instruction-tuned model, or add the template it is to have.",
+            )
+        self._refuse_other_ids()
 
     def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
-        """See `Template.render`; the conversation must not hold pictures."""
+        """See `Template.render`; the conversation must not hold pictures.
+
+        Raises DataError if the template does not take the conversation.
+        """
         messages = list(prompt.messages)
         if response is not None:
             messages.append(Message(role="assistant", content=response.content))
@@ -90,15 +110,41 @@ class TokenizerTemplate:
             return f"{mark}{len(hidden) - 1}{mark}"
 
         pattern = self._tokenizer.control_pattern
-        rendered = self._tokenizer.hugging_face.apply_chat_template(
-            [
-                {"role": message.role, "content": pattern.sub(hide, text)}
-                for message, text in zip(messages, texts, strict=True)
-            ],
-            tokenize=False,
-            add_generation_prompt=response is None,
-        )
+        turns = [
+            {"role": message.role, "content": pattern.sub(hide, text)}
+            for message, text in zip(messages, texts, strict=True)
+        ]
+        rendered = self._apply(turns, tokenize=False, add_generation_prompt=response is None)
         return _tokenize(self._split(rendered, mark=mark, hidden=hidden), self._tokenizer)
+
+    def _apply(self, turns: Sequence[dict[str, str]], **keywords: Any) -> Any:
+        """What the template makes of the turns; it may raise anything, being others' code."""
+        try:
+            return self._tokenizer.hugging_face.apply_chat_template(
+                turns, date_string=_DATE, **keywords
+            )
+        except Exception as error:
+            raise DataError(
+                "chat-template-refuses",
+                value=f"{type(error).__name__}: {error}",
+                place="row",
+                expected="a conversation that the model's chat template takes",
+                mend="Some templates want user and assistant by turns, or no system message.",
+            ) from error
+
+    def _refuse_other_ids(self) -> None:
+        """Holds a short conversation's ids against those of transformers' own way."""
+        turns = [{"role": "user", "content": "Is it 1?"}, {"role": "assistant", "content": "No."}]
+        theirs = self._apply(turns, tokenize=True, return_dict=True)["input_ids"]
+        prompt = Prompt(messages=(Message(role="user", content=("Is it 1?",)),))
+        if self.render(prompt, Response(content=("No.",))) != theirs:
+            raise CheckpointError(
+                "tokenizer-not-piecewise",
+                value=type(self._tokenizer.hugging_face).__name__,
+                place="tokenizer",
+                expected="a tokenizer that reads a text the same after a control token",
+                mend="Use a backbone with a byte-level tokenizer, as Llama 3, Qwen and SmolLM2.",
+            )
 
     def _split(self, rendered: str, *, mark: str, hidden: Sequence[str]) -> list[Element | str]:
         """Control tokens of the template as ids, texts between them with hidden words restored."""
@@ -141,4 +187,5 @@ def _text_of(message: Message) -> str:
 def _unused_character(texts: Iterable[str]) -> str:
     """A private-use character that no text holds."""
     used = set().union(*texts)
-    return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in used)
+    codes = chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+    return next(chr(code) for code in codes if chr(code) not in used)

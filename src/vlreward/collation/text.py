@@ -14,7 +14,7 @@ from pathlib import Path
 import tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from vlreward.errors import CheckpointError
+from vlreward.errors import CheckpointError, DataError
 
 
 class Tokenizer:
@@ -37,6 +37,7 @@ class Tokenizer:
             or r"(?!)"
         )
         self.encode = lru_cache(maxsize=4096)(self._encode)
+        self._refuse_leaks()
 
     def control(self, token: str) -> int:
         """The id of a special token; raises CheckpointError if the vocabulary lacks it."""
@@ -51,7 +52,29 @@ class Tokenizer:
         return self.control_tokens[token]
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._backend.encode(text, add_special_tokens=False).ids)
+        """The text's ids; raises DataError if it is no Unicode text."""
+        try:
+            return tuple(self._backend.encode(text, add_special_tokens=False).ids)
+        except TypeError as error:
+            raise DataError(
+                "text-not-unicode",
+                value=text,
+                place="row",
+                expected="a text without halves of surrogate pairs",
+                mend="Write the text again in UTF-8.",
+            ) from error
+
+    def _refuse_leaks(self) -> None:
+        control_ids = set(self.control_tokens.values())
+        for token in self.control_tokens:
+            if control_ids.intersection(self._encode(token)):
+                raise CheckpointError(
+                    "tokenizer-leaks-control-tokens",
+                    value=f"the text {token!r} becomes a control token",
+                    place="tokenizer",
+                    expected="a tokenizer that can read its special tokens as plain text",
+                    mend="Use the tokenizer as its authors published it, or another backbone.",
+                )
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -9,14 +9,15 @@ Shapes: H query heads, K key heads, T tokens of the packed row, E width of a hea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from vlreward.collation.packing import Interval, TreeInterval
+from vlreward.collation.packing import TreeInterval
+from vlreward.errors import ConfigError
 
 NAME = "vlreward_tree"
 """What the attention is called in a configuration's `_attn_implementation`."""
@@ -54,7 +55,7 @@ def tree_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    tree: TreeStructure,
+    tree: TreeStructure | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -62,52 +63,63 @@ def tree_attention(
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention tree by tree.
 
-    query [1, H, T, E], key and value [1, K, T, E] → [1, T, H, E]. What the packed layout cannot
-    honour (softcap, sinks, position bias, caches, a mask) is refused by assertion: the backbone
-    is checked for it before, in `backbones.explain_unpackable`.
+    query [1, H, T, E], key and value [1, K, T, E] → [1, T, H, E]. Raises ConfigError if the
+    backbone asks for what the packed layout cannot honour (softcap, sinks, position bias, caches,
+    a mask) or loses the tree; `backbones.explain_unpackable` knows the common ones before.
     """
     refused = [name for name in _REFUSED_KEYWORDS if keywords.get(name) is not None]
-    assert attention_mask is None and not refused, f"tree attention cannot honour {refused}"
+    if attention_mask is not None:
+        refused.append("attention_mask")
+    if tree is None or refused:
+        raise ConfigError(
+            "attention-not-packable",
+            value=f"a backbone that gives its attention {', '.join(refused) or 'no tree'}",
+            place="model.layout",
+            expected="plain attention, full or sliding",
+            mend="Set layout to padded for this backbone, and report the model class.",
+        )
     tree.num_calls += 1
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key = key.repeat_interleave(groups, dim=1)
         value = value.repeat_interleave(groups, dim=1)
 
-    def attend(queries: Interval, shared: Interval) -> Tensor:
-        window = sliding_window
-        if window is not None and shared.end - shared.start + queries.end - queries.start <= window:
-            window = None
-        keys, values = (_join(tensor, shared, queries) for tensor in (key, value))
-        num_shared, num_own = shared.end - shared.start, queries.end - queries.start
-        plain = num_shared == 0 and window is None
-        mask = None if plain else tree.mask(num_shared, num_own, window, device=query.device)
+    def attend(own: _Part, shared: _Part) -> Tensor:
+        num_shared, num_own = shared.key.shape[2], own.key.shape[2]
+        narrow = sliding_window is not None and num_shared + num_own > sliding_window
+        mask = None
+        if num_shared or narrow:
+            window = sliding_window if narrow else None
+            mask = tree.mask(num_shared, num_own, window, device=query.device)
         return F.scaled_dot_product_attention(
-            query[:, :, queries.start : queries.end],
-            keys,
-            values,
+            own.query,
+            torch.cat([shared.key, own.key], dim=2),
+            torch.cat([shared.value, own.value], dim=2),
             attn_mask=mask,
             dropout_p=dropout,
-            is_causal=plain,
+            is_causal=mask is None,
             scale=scaling,
         )
 
+    # One split each: the backward of many slices would fill a whole row with zeros for every one.
+    lengths = [part.end - part.start for prefix, own in tree.trees for part in (prefix, *own)]
+    splits = (tensor.split(lengths, dim=2) for tensor in (query, key, value))
+    parts = iter([_Part(*tensors) for tensors in zip(*splits, strict=True)])
     outputs = []
-    for prefix, branches in tree.trees:
-        if prefix.end > prefix.start:
-            outputs.append(attend(prefix, Interval(prefix.start, prefix.start)))
-        outputs += [attend(branch, prefix) for branch in branches]
+    for _, branches in tree.trees:
+        prefix = next(parts)
+        nothing = _Part(*(tensor[:, :, :0] for tensor in prefix))
+        outputs.append(attend(prefix, nothing))
+        outputs += [attend(next(parts), prefix) for _ in branches]
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _join(tensor: Tensor, first: Interval, second: Interval) -> Tensor:
-    """Tokens of two intervals, one after the other; a view where they touch."""
-    if first.end == second.start or first.end == first.start:
-        start = first.start if first.end > first.start else second.start
-        return tensor[:, :, start : second.end]
-    return torch.cat(
-        [tensor[:, :, first.start : first.end], tensor[:, :, second.start : second.end]], dim=2
-    )
+class _Part(NamedTuple):
+    """The tokens of a prefix or a branch: query and key [1, H, N, E], value alike."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
 
 
 AttentionInterface.register(NAME, tree_attention)

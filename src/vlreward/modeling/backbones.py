@@ -25,6 +25,11 @@ _VISION_LANGUAGE_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 _TYPES_WITH_DEFAULT_SYSTEM = ("qwen2_vl", "qwen2_5_vl")
 _PROJECTOR_MARKS = (".merger.", ".deepstack_merger_list.")
 _PACKABLE_LAYERS = {"full_attention", "sliding_attention"}
+_TYPES_WITH_OWN_ATTENTION = {
+    "gpt_oss": "its attention has sinks",
+    "doge": "its attention makes masks of its own",
+    "nemotron": "its layers keep back what its attention is told",
+}
 
 
 def load_backbone(folder: Path, config: PreTrainedConfig, *, dtype: torch.dtype) -> PreTrainedModel:
@@ -98,6 +103,11 @@ def freeze(backbone: nn.Module, *, vision: bool, projector: bool, language: bool
 def explain_unpackable(config: PreTrainedConfig) -> str | None:
     """Why the packed layout would not be exact for this backbone, or None if it is."""
     text = config.get_text_config()
+    if text.model_type in _TYPES_WITH_OWN_ATTENTION:
+        return _TYPES_WITH_OWN_ATTENTION[text.model_type]
+    model_class: type[PreTrainedModel] | None = AutoModel._model_mapping.get(type(config), None)
+    if model_class is None or not model_class._supports_attention_backend:
+        return "its attention cannot be replaced through transformers' AttentionInterface"
     layers = set(getattr(text, "layer_types", None) or ["full_attention"])
     if not layers <= _PACKABLE_LAYERS:
         return f"it has layers of type {', '.join(sorted(layers - _PACKABLE_LAYERS))}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -252,7 +252,7 @@ def _architecture(config: PreTrainedConfig) -> str:
 
 
 def _read_config(folder: Path) -> PreTrainedConfig:
-    check_folder(folder, may_link_outside=True)
+    check_folder(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -271,8 +271,17 @@ def _read_settings(folder: Path) -> RewardSettings:
     path = folder / SETTINGS_FILE
     if not path.exists():
         return RewardSettings()
+    unknown = read_json(path).keys() - {field.name for field in fields(RewardSettings)}
+    if unknown:
+        raise CheckpointError(
+            "settings-invalid",
+            value=", ".join(sorted(unknown)),
+            place=str(path),
+            expected="the keys that this version of vlreward knows",
+            mend="Restore the file as it was written, or update vlreward.",
+        )
     try:
-        return TypeAdapter(RewardSettings).validate_python(read_json(path))
+        return TypeAdapter(RewardSettings).validate_json(path.read_bytes(), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise CheckpointError(

@@ -7,7 +7,7 @@ reaches outside its folder, is refused.
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -26,7 +26,7 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
     """
     folder = Path(path_or_name).expanduser()
     if folder.is_dir():
-        check_folder(folder, may_link_outside=False)
+        check_folder(folder)
         return folder
     if folder.is_absolute() or path_or_name.startswith(".") or path_or_name.count("/") != 1:
         raise CheckpointError(
@@ -49,15 +49,15 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
             expected="a local folder, or a hub repository that can be reached",
             mend=f"{str(error).splitlines()[0]} Download it elsewhere and give the folder's path.",
         ) from error
-    check_folder(Path(found), may_link_outside=True)
+    check_folder(Path(found))
     return Path(found)
 
 
-def check_folder(folder: Path, *, may_link_outside: bool) -> None:
-    """Refuses a folder that asks for remote code or whose shards lie outside it.
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that asks for remote code or whose files lie outside it.
 
-    `may_link_outside` lets files be links, as they are in the hub's own cache. Raises
-    CheckpointError.
+    In the hub's own cache files are links into the `blobs` beside the `snapshots`; no other link
+    may lead outside. Raises CheckpointError.
     """
     config = read_json(folder / "config.json")
     if "auto_map" in config:
@@ -68,29 +68,41 @@ def check_folder(folder: Path, *, may_link_outside: bool) -> None:
             expected="a model class of transformers",
             mend="vlreward runs no code from model folders; use a transformers-native copy.",
         )
-    for shard in shard_paths(folder):
-        outside = folder.resolve() not in shard.resolve().parents
-        if ".." in shard.parts or (outside and not may_link_outside):
+    homes = {folder.resolve()}
+    if folder.resolve().parent.name == "snapshots":
+        homes.add((folder.resolve().parent.parent / "blobs").resolve())
+    read = {path for pattern in _HUB_PATTERNS for path in folder.glob(pattern)}
+    for path in sorted(read.union(shard_paths(folder))):
+        if homes.isdisjoint(path.resolve().parents):
             raise CheckpointError(
-                "model-shard-outside",
-                value=str(shard),
+                "model-file-outside",
+                value=str(path),
                 place=str(folder),
-                expected="shards inside the model folder",
-                mend="Copy the shards into the folder.",
+                expected="files inside the model folder",
+                mend="Copy the file into the folder.",
             )
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The folder's weight files, in the order of their names.
+    """The folder's weight files, in the order of their names; one file goes before an index.
 
-    Raises CheckpointError if there are none in safetensors.
+    Raises CheckpointError if there are none in safetensors, or the index is damaged or names
+    files elsewhere.
     """
-    if (folder / INDEX).exists():
-        weight_map = read_json(folder / INDEX).get("weight_map")
-        if isinstance(weight_map, dict) and all(isinstance(v, str) for v in weight_map.values()):
-            return [folder / name for name in sorted(set(weight_map.values()))]
     if (folder / SINGLE).exists():
         return [folder / SINGLE]
+    if (folder / INDEX).exists():
+        weight_map = read_json(folder / INDEX).get("weight_map")
+        names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+        if not names or not all(isinstance(name, str) and _is_inside(name) for name in names):
+            raise CheckpointError(
+                "model-index-damaged",
+                value=", ".join(sorted(map(str, names))) or "no weight_map",
+                place=str(folder / INDEX),
+                expected="a weight_map to safetensors files of this folder",
+                mend="Fetch the model again.",
+            )
+        return [folder / name for name in sorted(names)]
     raise CheckpointError(
         "model-weights-missing",
         value=", ".join(sorted(path.name for path in folder.glob("*")))[:200] or "an empty folder",
@@ -98,6 +110,12 @@ def shard_paths(folder: Path) -> list[Path]:
         expected=f"{SINGLE}, or {INDEX} with its shards",
         mend="Save the model with safetensors; pickled weights (.bin, .pth) are not read.",
     )
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file's name leads nowhere outside the folder it is looked for in."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def find_tensor(folder: Path, name: str) -> Any | None:

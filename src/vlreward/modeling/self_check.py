@@ -6,7 +6,9 @@ attention that ignores the tree, positions that got lost, a layer kind that look
 
 from __future__ import annotations
 
+import copy
 import io
+import sys
 
 import numpy as np
 import torch
@@ -28,7 +30,9 @@ def check_packing(network: RewardNetwork, encoder: Encoder) -> float:
 
     Raises ConfigError if it exceeds what the precision explains.
     """
-    trees = [_tree(encoder, seed=0), _tree(encoder, seed=1)]
+    unlimited = copy.copy(encoder)
+    unlimited.max_length = sys.maxsize
+    trees = [_tree(unlimited, seed=0), _tree(unlimited, seed=1)]
     was_training = network.training
     network.eval()
     packed = network.hidden_states(pack(trees, encoder.preparation).to(network.device)).float()

@@ -34,7 +34,7 @@ class PairRow:
 
 
 class UsablePairs(NamedTuple):
-    """Pairs that fit the model, what was refused, and how many tokens truncation took by pair."""
+    """Pairs that fit the model, rows refused, and how many tokens truncation took by pair."""
 
     pairs: list[PreferencePair]
     refused: list[VlrewardError]
@@ -57,21 +57,25 @@ class _PairTree(NamedTuple):
 
 
 def find_usable(
-    pairs: Iterable[PreferencePair],
+    rows: Iterable[PreferencePair | DataError],
     encoder: Encoder,
     *,
     advance: Callable[[], None] = lambda: None,
 ) -> UsablePairs:
-    """Encodes each pair once to learn whether it can be trained on.
+    """Encodes each row that is a pair once to learn whether it can be trained on.
 
-    A pair whose two responses are equal once truncated decides nothing and is refused.
+    A row that was refused before stays so. A pair whose two responses are equal once truncated
+    decides nothing and is refused.
     """
     usable: list[PreferencePair] = []
     refused: list[VlrewardError] = []
     truncated: dict[str, int] = {}
     num_tokens = 0
-    for pair in pairs:
+    for pair in rows:
         advance()
+        if isinstance(pair, DataError):
+            refused.append(pair)
+            continue
         try:
             tree = encoder.encode(pair.prompt, [pair.chosen, pair.rejected])
             _refuse_equal_branches(tree)

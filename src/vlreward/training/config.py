@@ -51,6 +51,15 @@ class OptimizerConfig:
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
 
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"optimizer.{name}", value, "[0, 1)")
+        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        _require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "above 0")
+        norm = self.max_gradient_norm
+        _require(norm > 0, "optimizer.max_gradient_norm", norm, "above 0")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectiveConfig:
@@ -62,6 +71,11 @@ class ObjectiveConfig:
     """Weight of (chosen + rejected)², which keeps rewards near zero."""
     label_smoothing: float = 0.0
     """Probability that a label is taken to be wrong."""
+
+    def __post_init__(self) -> None:
+        _require(self.centering >= 0, "objective.centering", self.centering, "0 or more")
+        smoothing = self.label_smoothing
+        _require(0 <= smoothing < 0.5, "objective.label_smoothing", smoothing, "[0, 0.5)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +116,10 @@ class TrainConfig:
         _require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "1 or more")
         _require(self.save_every_steps >= 1, "save_every_steps", self.save_every_steps, "1 or more")
         _require(self.log_every_steps >= 1, "log_every_steps", self.log_every_steps, "1 or more")
+        every = self.validate_every_steps
+        _require(every >= 0, "validate_every_steps", every, "0 or more")
+        share = self.max_refused_share
+        _require(0 <= share <= 1, "max_refused_share", share, "[0, 1]")
         for index, stage in enumerate(self.stages):
             place = f"stages.{index}"
             _require(stage.epochs >= 1, f"{place}.epochs", stage.epochs, "1 or more")

@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,7 +97,7 @@ class RowMaker:
             use_margin=self.use_margin,
         )
 
-    def ahead(self, batches: Iterator[list[PreferencePair]]) -> Iterator[list[PairRow]]:
+    def ahead(self, batches: Iterator[list[PreferencePair]]) -> Generator[list[PairRow]]:
         """Rows of each batch, the next batch's being made while this one's are used."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             pending = [pool.submit(self, batch) for batch in _take(batches, 1)]
@@ -159,10 +159,10 @@ def run_stage(
 ) -> None:
     """Runs a stage from one of its steps to its end; `after_step` sees each step's metrics."""
     network.train()
-    rows_ahead = make_rows.ahead(plan.batches(first_step=first_step))
-    for step, rows in enumerate(rows_ahead, start=first_step):
-        rate = learning_rate_at(step, num_steps=plan.num_steps, stage=plan.stage)
-        after_step(train_step(network, optimizer, objective, rows, learning_rate=rate))
+    with closing(make_rows.ahead(plan.batches(first_step=first_step))) as rows_ahead:
+        for step, rows in enumerate(rows_ahead, start=first_step):
+            rate = learning_rate_at(step, num_steps=plan.num_steps, stage=plan.stage)
+            after_step(train_step(network, optimizer, objective, rows, learning_rate=rate))
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
         if validations:
             axes.plot(
                 [found["step"] for found in validations],
-                [found["overall"][key] for found in validations],
+                [float(found["overall"][key]) for found in validations],
                 color="#c2410c",
                 marker="o",
                 linewidth=1.6,

@@ -6,10 +6,11 @@ model = train(config)
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 
 from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_json_atomically
-from vlreward.errors import Interrupted
+from vlreward.errors import Interrupted, VlrewardError
 from vlreward.modeling.checkpoints import RewardSettings
 from vlreward.runs import Clock, RunFolder
 from vlreward.scoring import RewardModel
@@ -28,9 +29,9 @@ from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.plots import draw_curves
 from vlreward.training.progress import Progress
-from vlreward.training.setup import RunData, build_model, read_data, select_pairs
+from vlreward.training.setup import RunData, build_model, find_sources, read_data, select_pairs
 from vlreward.training.state import Position, SavedState, load_newest, restore_random, save_state
-from vlreward.training.validation import Validation, validate
+from vlreward.training.validation import TaskResult, Validation, validate
 
 _MAX_PAIRS_FOR_STATISTICS = 512
 
@@ -43,21 +44,46 @@ def train(
 ) -> RewardModel:
     """Trains a reward model in `config.output` and returns it; resumes what is there.
 
+    A finished run is not touched: its model is loaded.
     The folder then holds `model/` (load it with `RewardModel.load`), `metrics.json`,
     `events.jsonl`, `curves.png`, `rows.jsonl` (rows refused and truncated) and `checkpoints/`.
     Raises Interrupted after a signal, its state saved; other errors name what to mend.
     """
-    folder = Path(config.output)
-    run_folder = RunFolder.create(folder, config=config, command=command, clock=clock)
+    find_sources(config)
+    folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with Progress() as progress:
+    with Progress() as progress, signals_noted() as check_signals:
+        if _is_finished(folder):
+            progress.say(f"The run in {folder.path} is finished.")
+            return _load_finished(folder, config=config)
         model = build_model(config, device=device)
         with progress.phase("Reading pairs") as advance:
-            data = read_data(config, model, folder=folder, advance=advance)
-        return _Run(
-            config=config, folder=run_folder, model=model, data=data, progress=progress
-        ).finish()
+
+            def after_row() -> None:
+                advance()
+                check_signals()
+
+            data = read_data(config, model, folder=folder.path, advance=after_row)
+        run = _Run(
+            config=config,
+            folder=folder,
+            model=model,
+            data=data,
+            progress=progress,
+            check_signals=check_signals,
+        )
+        return run.finish()
+
+
+def _is_finished(folder: RunFolder) -> bool:
+    events = folder.read_events()
+    return bool(events) and events[-1].kind == "finished" and (folder.path / "model").exists()
+
+
+def _load_finished(folder: RunFolder, *, config: TrainConfig) -> RewardModel:
+    dtype = config.model.dtype if config.model.scratch is None else "float32"
+    return RewardModel.load(folder.path / "model", dtype=dtype, collation=config.collation)
 
 
 @dataclass(kw_only=True)
@@ -69,15 +95,22 @@ class _Run:
     model: RewardModel
     data: RunData
     progress: Progress
+    check_signals: Callable[[], None]
+    """Raises Interrupted if a signal came."""
     position: Position = field(default_factory=Position)
 
     def finish(self) -> RewardModel:
-        """Runs every stage that is left, then writes the model."""
+        """Runs every stage that is left, then writes the model; notes why it stopped before."""
+        self._say_data()
         saved = self._restore()
-        with signals_noted() as check_signals:
+        try:
             while self.position.stage < len(self.config.stages):
-                self._run_stage(saved, check_signals)
+                self._run_stage(saved)
                 saved = None
+                self.check_signals()
+        except VlrewardError as error:
+            self.folder.append_event("stopped", code=error.code, why=str(error))
+            raise
         return self._export()
 
     def _restore(self) -> SavedState | None:
@@ -85,31 +118,38 @@ class _Run:
         saved, skipped = load_newest(self._checkpoints)
         for message in skipped:
             self.progress.say(f"Skipped a damaged checkpoint: {message}")
-        if saved is None:
-            self.folder.rewind_events(step=0)
-            self.folder.append_event("started", **self._describe_data())
-            return None
-        self.position = saved.position
-        self.model.checkpoint.network.load_state_dict(saved.model)
-        restore_random(saved.random)
-        self.folder.rewind_events(step=saved.position.step)
-        self.folder.append_event("resumed", step=saved.position.step, skipped=skipped)
-        self.progress.say(f"Resumed at step {saved.position.step}.")
+        if saved is not None:
+            self.position = saved.position
+            self.model.checkpoint.network.load_state_dict(saved.model)
+            restore_random(saved.random)
+        self._rewind(skipped)
         return saved
 
-    def _run_stage(self, saved: SavedState | None, check_signals: Any) -> None:
+    def _rewind(self, skipped: Sequence[str]) -> None:
+        """Takes back the events of steps that no checkpoint holds, and says how many those are."""
+        step = self.position.step
+        events = self.folder.read_events()
+        lost = max((e.fields["step"] for e in events if e.kind == "step"), default=step) - step
+        self.folder.rewind_events(step=step)
+        if step == 0 and not lost:
+            self.folder.append_event("started", **self._describe_data())
+            return
+        self.folder.append_event("resumed", step=step, lost_steps=lost, skipped=list(skipped))
+        again = f" {lost} later steps were not saved and are run again." if lost > 0 else ""
+        self.progress.say(f"Resumed at step {step}.{again}")
+
+    def _run_stage(self, saved: SavedState | None) -> None:
         stage = self.config.stages[self.position.stage]
         plan = StagePlan(
             stage=stage,
-            pairs=select_pairs(self.data.train, stage),
+            pairs=select_pairs(self.data.train.pairs, stage),
             seed=self.config.seed + self.position.stage,
         )
         network = self.model.checkpoint.network
         optimizer = MasterAdamW(network.named_parameters(), self.config.optimizer)
         if saved is not None and self.position.stage_step > 0:
             optimizer.load_state(saved.optimizer)
-        if self.position.stage_step == 0:
-            self._say_stage(stage, plan)
+        self._say_stage(stage, plan)
         with self.progress.phase(
             f"Stage {stage.name}", total=plan.num_steps, done=self.position.stage_step
         ) as advance:
@@ -119,13 +159,13 @@ class _Run:
                 advance(f"loss {metrics.loss:.3f}  accuracy {metrics.accuracy:.2f}")
                 self._note_step(metrics)
                 self._validate_if_due(plan)
-                if self.position.step % self.config.save_every_steps == 0:
-                    self._save(optimizer)
                 try:
-                    check_signals()
+                    self.check_signals()
                 except Interrupted:
                     self._save(optimizer)
                     raise
+                if self.position.step % self.config.save_every_steps == 0:
+                    self._save(optimizer)
 
             run_stage(
                 network,
@@ -151,13 +191,37 @@ class _Run:
             use_margin=self.config.objective.use_margin,
         )
 
+    def _say_data(self) -> None:
+        counts = self._describe_data()
+        self.progress.say(
+            f"{counts['num_train_pairs']} pairs to train on "
+            f"({counts['num_multimodal_pairs']} with pictures), "
+            f"{counts['num_validation_pairs']} to validate on."
+        )
+        if self.data.refused or self.data.truncated:
+            self.progress.say(
+                f"{counts['num_refused_rows']} rows refused, {counts['num_truncated_pairs']} "
+                f"truncated: {self.folder.path / 'rows.jsonl'} lists them."
+            )
+
     def _say_stage(self, stage: StageConfig, plan: StagePlan) -> None:
-        self.folder.append_event(
-            "stage",
-            step=self.position.step,
-            name=stage.name,
-            num_pairs=len(plan.pairs),
-            num_steps=plan.num_steps,
+        steps = f"{plan.num_steps} steps of {stage.batch_size} comparisons"
+        self.progress.say(f"Stage {stage.name}: {len(plan.pairs)} pairs, {steps}.")
+        first_step = self.position.step - self.position.stage_step
+        if not self._has_event("stage", step=first_step, name=stage.name):
+            self.folder.append_event(
+                "stage",
+                step=first_step,
+                name=stage.name,
+                num_pairs=len(plan.pairs),
+                num_steps=plan.num_steps,
+            )
+
+    def _has_event(self, kind: str, **fields: Any) -> bool:
+        """Whether the run said so before it was interrupted."""
+        return any(
+            event.kind == kind and event.fields.items() >= fields.items()
+            for event in self.folder.read_events()
         )
 
     def _note_step(self, metrics: StepMetrics) -> None:
@@ -175,11 +239,12 @@ class _Run:
         if every and self.position.stage_step % every == 0 and not at_end:
             self._validate()
 
-    def _validate(self) -> Validation | None:
-        if not self.data.validation:
-            return None
-        with self.progress.phase("Validating", total=len(self.data.validation)) as advance:
-            found = validate(self.model, self.data.validation, advance=advance)
+    def _validate(self) -> None:
+        pairs = self.data.validation.pairs
+        if not pairs or self._has_event("validation", step=self.position.step):
+            return
+        with self.progress.phase("Validating", total=len(pairs)) as advance:
+            found = validate(self.model, pairs, advance=advance)
         self.folder.append_event(
             "validation", step=self.position.step, **describe_validation(found)
         )
@@ -189,7 +254,6 @@ class _Run:
             f"Step {self.position.step}: validation accuracy {overall.accuracy:.3f} "
             f"[{overall.interval.low:.3f}, {overall.interval.high:.3f}] on {overall.num_pairs}."
         )
-        return found
 
     def _save(self, optimizer: MasterAdamW) -> None:
         save_state(
@@ -201,7 +265,7 @@ class _Run:
         )
 
     def _export(self) -> RewardModel:
-        """Writes model, metrics and curves; a rerun of a finished run writes the same again."""
+        """Writes model, metrics and curves."""
         self.model.checkpoint.network.eval()
         model = self.model.with_settings(self._settings())
         if not (self.folder.path / "model").exists():
@@ -212,13 +276,13 @@ class _Run:
         metrics["validation"] = dict(validations[-1]) if validations else None
         write_json_atomically(self.folder.path / "metrics.json", metrics)
         draw_curves(events, self.folder.path / "curves.png")
-        if not events or events[-1].kind != "finished":
-            self.folder.append_event("finished", step=self.position.step)
+        self.folder.append_event("finished", step=self.position.step)
         return model
 
     def _settings(self) -> RewardSettings:
         """The mean and spread of rewards over some training pairs, and how rows were made."""
-        sample = self.data.train[:: max(1, len(self.data.train) // _MAX_PAIRS_FOR_STATISTICS)]
+        pairs = self.data.train.pairs
+        sample = pairs[:: math.ceil(len(pairs) / _MAX_PAIRS_FOR_STATISTICS)]
         rewards = [
             score.value
             for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample)
@@ -235,13 +299,14 @@ class _Run:
         )
 
     def _describe_data(self) -> dict[str, Any]:
+        train, validation = self.data
         return {
-            "num_train_pairs": len(self.data.train),
-            "num_multimodal_pairs": sum(pair.has_pictures for pair in self.data.train),
-            "num_validation_pairs": len(self.data.validation),
+            "num_train_pairs": len(train.pairs),
+            "num_multimodal_pairs": sum(pair.has_pictures for pair in train.pairs),
+            "num_validation_pairs": len(validation.pairs),
             "num_refused_rows": len(self.data.refused),
             "num_truncated_pairs": len(self.data.truncated),
-            "num_train_tokens": self.data.num_train_tokens,
+            "num_train_tokens": train.num_tokens,
         }
 
     @property
@@ -250,14 +315,18 @@ class _Run:
 
 
 def describe_validation(found: Validation) -> dict[str, Any]:
-    """The validation as JSON values: each task's pairs, accuracy, interval, margin and loss."""
+    """The validation as JSON values: {"overall": …, "tasks": {name: …}}."""
     return {
-        result.task if index else "overall": {
-            "num_pairs": result.num_pairs,
-            "accuracy": result.accuracy,
-            "interval": list(result.interval),
-            "mean_margin": result.mean_margin,
-            "loss": result.loss,
-        }
-        for index, result in enumerate((found.overall, *found.by_task))
+        "overall": _describe_result(found.overall),
+        "tasks": {result.task: _describe_result(result) for result in found.by_task},
+    }
+
+
+def _describe_result(result: TaskResult) -> dict[str, Any]:
+    return {
+        "num_pairs": result.num_pairs,
+        "accuracy": result.accuracy,
+        "interval": list(result.interval),
+        "mean_margin": result.mean_margin,
+        "loss": result.loss,
     }

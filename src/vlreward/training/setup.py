@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from vlreward.collation.text import load_tokenizer
 from vlreward.durable import write_text_atomically
@@ -23,7 +25,9 @@ from vlreward.modeling.self_check import check_packing
 from vlreward.pictures import PictureStore
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
-from vlreward.sources.read import load_preferences
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.files import find_files
+from vlreward.sources.read import read_preferences
 from vlreward.training.comparisons import UsablePairs, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
@@ -32,15 +36,30 @@ from vlreward.world.tokenizer import TOKENIZER_FOLDER
 class RunData(NamedTuple):
     """The pairs of a run, and every row that cannot be used with the reason."""
 
-    train: list[PreferencePair]
-    validation: list[PreferencePair]
-    refused: list[VlrewardError]
-    truncated: dict[str, int]
-    num_train_tokens: int
+    train: UsablePairs
+    validation: UsablePairs
+
+    @property
+    def refused(self) -> list[VlrewardError]:
+        """Why rows were refused, training rows first."""
+        return [*self.train.refused, *self.validation.refused]
+
+    @property
+    def truncated(self) -> dict[str, int]:
+        """Tokens cut off by pair."""
+        return self.train.truncated | self.validation.truncated
+
+
+def find_sources(config: TrainConfig) -> None:
+    """Raises DataError if local data is not there, before anything slow or lasting is done."""
+    for source in (*config.data, *config.validation):
+        if not source.is_hub:
+            find_files(source.path)
 
 
 def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
     """The network to train, on its device, frozen as configured, its packing checked."""
+    transformers_logging.disable_progress_bar()
     checkpoint = _build_checkpoint(config.model)
     network = checkpoint.network.to(device)
     backbones.freeze(
@@ -66,33 +85,23 @@ def read_data(
 ) -> RunData:
     """Reads and checks all pairs; writes refusals and truncations to `rows.jsonl` in the folder.
 
-    Raises DataError if more than `max_refused_share` of the training rows are refused or none is
-    left.
+    Raises DataError if more than `max_refused_share` of the training rows are refused, or no pair
+    is left to train on, to validate on where validation is wanted, or for one of the stages.
     """
     store = PictureStore(folder / "pictures")
-    train, train_refused = load_preferences(config.data, store=store)
-    validation, validation_refused = load_preferences(config.validation, store=store)
-    usable = find_usable(train, model.encoder, advance=advance)
-    usable_validation = find_usable(validation, model.encoder, advance=advance)
-    refused = [*train_refused, *usable.refused]
-    num_read = len(train) + len(train_refused)
-    _write_report(folder, [*refused, *validation_refused, *usable_validation.refused], usable)
-    if not usable.pairs or len(refused) > config.max_refused_share * num_read:
-        raise DataError(
-            "too-many-refused",
-            value=f"{len(refused)} of {num_read} training rows refused"
-            + (f"; the first: {refused[0]}" if refused else ""),
-            place=str(folder / "rows.jsonl"),
-            expected=f"at most {config.max_refused_share:.0%} refused, and some left",
-            mend="Mend the rows listed there, or raise max_refused_share.",
-        )
-    return RunData(
-        train=usable.pairs,
-        validation=usable_validation.pairs,
-        refused=[*refused, *validation_refused, *usable_validation.refused],
-        truncated=usable.truncated | usable_validation.truncated,
-        num_train_tokens=usable.num_tokens,
-    )
+
+    def read(sources: Sequence[SourceConfig]) -> UsablePairs:
+        rows = chain.from_iterable(read_preferences(source, store=store) for source in sources)
+        return find_usable(rows, model.encoder, advance=advance)
+
+    data = RunData(train=read(config.data), validation=read(config.validation))
+    _write_report(folder, data)
+    _refuse_unless_enough(data.train, share=config.max_refused_share, folder=folder)
+    if config.validation:
+        _refuse_unless_enough(data.validation, share=1.0, folder=folder)
+    for stage in config.stages:
+        select_pairs(data.train.pairs, stage)
+    return data
 
 
 def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[PreferencePair]:
@@ -151,13 +160,26 @@ def _choose_layout(model: ModelConfig, checkpoint: RewardCheckpoint) -> bool:
     return model.layout != "padded" and why_not is None
 
 
-def _write_report(folder: Path, refused: Sequence[VlrewardError], usable: UsablePairs) -> None:
+def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> None:
+    num_refused = len(found.refused)
+    num_rows = len(found.pairs) + num_refused
+    if not found.pairs or num_refused > share * num_rows:
+        raise DataError(
+            "too-many-refused",
+            value=f"{num_refused} of {num_rows} rows refused; the first: {found.refused[0]}",
+            place=str(folder / "rows.jsonl"),
+            expected=f"at most {share:.0%} refused, and some left",
+            mend="Mend the rows listed there, or raise max_refused_share.",
+        )
+
+
+def _write_report(folder: Path, data: RunData) -> None:
     lines = [
         {"row": error.place, "what": "refused", "code": error.code, "why": str(error)}
-        for error in refused
+        for error in data.refused
     ] + [
         {"row": place, "what": "truncated", "tokens": tokens}
-        for place, tokens in usable.truncated.items()
+        for place, tokens in data.truncated.items()
     ]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text_atomically(folder / "rows.jsonl", text)

@@ -1,7 +1,8 @@
 """A training run's checkpoints: written whole, verified when read, enough to go on bit for bit.
 
-A checkpoint is a folder `step-00000042` with tensors in safetensors, all else in JSON, and a
-manifest of sha-256 sums. The newest valid one is used; damaged ones are named and skipped.
+A checkpoint is a folder `step-00000042-00` (step and stage) with tensors in safetensors, all else
+in JSON, and a manifest of sha-256 sums. The newest valid one is used; damaged ones are named and
+skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlreward.durable import AtomicFolder, verify_manifest
@@ -68,17 +69,24 @@ class Restored(NamedTuple):
 def save_state(
     folder: Path, position: Position, *, model: nn.Module, optimizer: MasterAdamW, keep: int
 ) -> Path:
-    """Writes a checkpoint whole or not at all, then removes all but the `keep` newest."""
-    target = folder / f"{_PREFIX}{position.step:08d}-{position.stage}"
-    if not target.exists():
+    """Writes a checkpoint whole or not at all, then removes all but the `keep` newest.
+
+    A checkpoint that lies later in the run is damaged, or it would have been resumed from: it goes
+    too, and a damaged one of this very position is written anew.
+    """
+    target = folder / f"{_PREFIX}{position.step:08d}-{position.stage:02d}"
+    if not _is_whole(target):
+        shutil.rmtree(target, ignore_errors=True)
         with AtomicFolder(target) as unfinished:
             tensors = {name: t.detach().cpu().contiguous() for name, t in _model_state(model)}
-            (unfinished / _MODEL).write_bytes(save(tensors))
-            (unfinished / _OPTIMIZER).write_bytes(save(optimizer.state()))
-            (unfinished / _RANDOM).write_bytes(save(_random_state()))
+            save_file(tensors, unfinished / _MODEL)
+            save_file(optimizer.state(), unfinished / _OPTIMIZER)
+            save_file(_random_state(), unfinished / _RANDOM)
             (unfinished / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
-    for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+    kept = [path for path in list_checkpoints(folder) if path.name <= target.name][-keep:]
+    for path in folder.glob(f"{_PREFIX}*"):
+        if path not in kept:
+            shutil.rmtree(path)
     return target
 
 
@@ -114,6 +122,14 @@ def _random_state() -> dict[str, Tensor]:
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        verify_manifest(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _load(path: Path) -> SavedState:

@@ -92,8 +92,8 @@ def wilson_interval(num_right: int, num_all: int) -> Interval:
 def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> list[PreferencePair]:
     """The control: each prompt gets the pictures of another pair of its task.
 
-    Only pairs with as many pictures in the prompt, and other ones, trade; a pair for which there
-    is no such partner, or without pictures in its prompt, is left out.
+    Only pairs with as many pictures in the prompt, and none in common, trade; a pair for which
+    there is no such partner, or without pictures in its prompt, is left out.
     """
     groups: dict[tuple[str, int], list[PreferencePair]] = {}
     for pair in pairs:
@@ -103,7 +103,8 @@ def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> lis
     generator = random.Random(seed)
     for group in groups.values():
         for pair in group:
-            others = [o.prompt.pictures for o in group if o.prompt.pictures != pair.prompt.pictures]
+            own = set(pair.prompt.pictures)
+            others = [o.prompt.pictures for o in group if own.isdisjoint(o.prompt.pictures)]
             if others:
                 shuffled.append(_with_pictures(pair, generator.choice(others)))
     return shuffled

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from vlreward.errors import DataError
+from vlreward.errors import ConfigError, DataError
 from vlreward.scoring import RewardModel
 from vlreward.sources.comparisons import Comparison
 from vlreward.sources.read import read_comparisons
@@ -28,8 +28,16 @@ def score_file(model: RewardModel, source: str, *, output: Path) -> Scored:
     """Writes a JSON line for each row of `source`, in its order; whole or not at all.
 
     A line is {"id", "place", "rewards", "best", "truncated_tokens"}, or {"id", "place", "error"}
-    for a row that cannot be scored.
+    for a row that cannot be scored. Raises DataError if the source as a whole cannot be read.
     """
+    if output.is_dir():
+        raise ConfigError(
+            "output-is-a-folder",
+            value=str(output),
+            place="output",
+            expected="the path of a file to write",
+            mend=f"For instance {output / 'scores.jsonl'}.",
+        )
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:

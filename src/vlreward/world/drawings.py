@@ -1,9 +1,10 @@
 """The quick start's pictures: coloured shapes, with questions that only the picture decides.
 
-Pictures come in twins: two scenes alike in kind that differ in the answer to every question asked
-of them. Each question is asked of both, and what is right for one is the rejected answer for the
-other. So whatever the number and the seed, each text (question, chosen, rejected) occurs exactly
-as often as (question, rejected, chosen): a judge that does not look is right half of the time.
+Pictures come in threes: scenes alike in kind that differ in the answer to every question asked of
+them. Each question is asked of all three, and the two answers that are right for the others are
+the rejected ones. So whatever the number and the seed, each text (question, chosen, rejected)
+occurs exactly as often as (question, rejected, chosen): a judge that does not look is right half
+of the time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from vlreward.errors import ConfigError
 from vlreward.pictures import admit
 from vlreward.records import Judgment, Message, Origin, Picture, PreferencePair, Prompt, Response
 
-Family = Literal["colour", "shape", "count", "more", "side"]
+Family = Literal["colour", "shape", "count", "more", "place"]
 """What a question asks: a shape's colour, which shape it is, how many there are, which of two
 pictures shows more of them, on which side one stands of another."""
 
@@ -37,8 +38,14 @@ COLOURS: dict[str, Rgb] = {
     "purple": (140, 60, 170),
     "black": (35, 35, 40),
 }
-SHAPES = ("circle", "square", "triangle", "star")
-NUMBERS = ("one", "two", "three", "four")
+SHAPES = ("circle", "square", "triangle")
+NUMBERS = ("one", "two", "three")
+PLACES: dict[str, tuple[float, float]] = {
+    "on the left": (0.0, 0.25),
+    "in the middle": (0.4, 0.6),
+    "on the right": (0.75, 1.0),
+}
+"""Where a shape's centre may lie, in shares of the picture's width."""
 
 _SPLITS = ("train", "val", "case")
 _OVERSAMPLING = 4
@@ -71,39 +78,39 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Question:
-    """A question to twins: `answers[i]` is right when the pictures `shown[i]` are shown."""
+    """A question to three scenes: `answers[i]` is right when the scenes `shown[i]` are shown."""
 
     family: Family
     text: str
-    answers: tuple[str, str]
-    shown: tuple[tuple[int, ...], tuple[int, ...]] = ((0,), (1,))
+    answers: tuple[str, ...]
+    shown: tuple[tuple[int, ...], ...] = ((0,), (1,), (2,))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Twins:
-    scenes: tuple[Scene, Scene]
+class _Three:
+    scenes: tuple[Scene, ...]
     questions: tuple[_Question, ...]
 
 
 def make_drawings(
     *, num_pictures: int, seed: int, split: Literal["train", "val"]
 ) -> list[PreferencePair]:
-    """Pairs about `num_pictures` new pictures (an even number), grouped by picture.
+    """Pairs about `num_pictures` new pictures; pairs that share a prompt stand together.
 
-    Every six pictures carry ten pairs, two of each family. The same arguments draw the same
+    Every nine pictures carry thirty pairs, six of each family. The same arguments draw the same
     pictures; the splits share none, whatever their seeds. Raises ConfigError if `num_pictures`
-    is odd or less than 2.
+    is not a positive multiple of three.
     """
-    if num_pictures < 2 or num_pictures % 2:
+    if num_pictures < 1 or num_pictures % 3:
         raise ConfigError(
-            "drawings-not-twins",
+            "drawings-not-in-threes",
             value=num_pictures,
             place="num_pictures",
-            expected="an even number, at least 2",
-            mend="Drawings come in twins: add one.",
+            expected="a positive multiple of three",
+            mend=f"Take {max(3, round(num_pictures / 3) * 3)}.",
         )
     rng = _stream(split, seed)
-    kinds = islice(cycle((_single, _several, _side_by_side)), num_pictures // 2)
+    kinds = islice(cycle((_single, _several, _aside)), num_pictures // 3)
     return [pair for kind in kinds for pair in _pairs(kind(rng, split), split=split)]
 
 
@@ -113,23 +120,23 @@ def make_case(folder: Path, *, seed: int, family: Family = "count") -> Preferenc
     The files are named `{family}-{seed}-{number}.png`; the pair's pictures are read from them.
     """
     rng = _stream("case", seed)
-    draw: Callable[[random.Random, str], _Twins] = {
+    draw: dict[Family, Callable[[random.Random, str], _Three]] = {
         "colour": _single,
         "shape": _single,
         "count": _several,
         "more": _several,
-        "side": _side_by_side,
-    }[family]
-    twins = draw(rng, "case")
-    question = next(one for one in twins.questions if one.family == family)
-    side = rng.randrange(2)
+        "place": _aside,
+    }
+    three = draw[family](rng, "case")
+    question = next(one for one in three.questions if one.family == family)
+    right, wrong = rng.sample(range(len(question.answers)), 2)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
-    for number, index in enumerate(question.shown[side], start=1):
+    for number, index in enumerate(question.shown[right], start=1):
         path = folder / f"{family}-{seed}-{number}.png"
-        path.write_bytes(_png(twins.scenes[index]))
+        path.write_bytes(_png(three.scenes[index]))
         pictures.append(admit(path))
-    return _pair(question, side, tuple(pictures), split="case")
+    return _pair(question, tuple(pictures), right=right, wrong=wrong, split="case")
 
 
 def render(scene: Scene) -> Image.Image:
@@ -142,100 +149,102 @@ def render(scene: Scene) -> Image.Image:
     return image.reduce(_OVERSAMPLING)
 
 
-def _single(rng: random.Random, split: str) -> _Twins:
-    """One large shape each, of different colour and name."""
-    names, colours = rng.sample(SHAPES, 2), rng.sample(sorted(COLOURS), 2)
-    first, second = (
-        _scene(rng, split, names=(name,), colours=(colour,), radii=(17.0, 25.0))
+def _single(rng: random.Random, split: str) -> _Three:
+    """One large shape each, of different names and colours."""
+    names, colours = rng.sample(SHAPES, 3), rng.sample(sorted(COLOURS), 3)
+    scenes = (
+        _scene(rng, split, names=(name,), colour=colour, radii=(22.0, 28.0))
         for name, colour in zip(names, colours, strict=True)
     )
     colour_question = _Question(
         family="colour",
         text=rng.choice(("Which colour is the shape?", "What is the colour of the shape?")),
-        answers=(f"The shape is {colours[0]}.", f"The shape is {colours[1]}."),
+        answers=tuple(f"The shape is {colour}." for colour in colours),
     )
     shape_question = _Question(
         family="shape",
         text=rng.choice(("Which shape is drawn?", "What does the picture show?")),
-        answers=(f"The picture shows a {names[0]}.", f"The picture shows a {names[1]}."),
+        answers=tuple(f"The picture shows a {name}." for name in names),
     )
-    return _Twins(scenes=(first, second), questions=(colour_question, shape_question))
+    return _Three(scenes=tuple(scenes), questions=(colour_question, shape_question))
 
 
-def _several(rng: random.Random, split: str) -> _Twins:
-    """One to four shapes, of different number in the two pictures."""
-    counts = rng.sample(range(1, 5), 2)
-    first, second = (
+def _several(rng: random.Random, split: str) -> _Three:
+    """One, two and three small shapes, those of one picture of one kind."""
+    counts = range(1, len(NUMBERS) + 1)
+    scenes = (
         _scene(
             rng,
             split,
-            names=rng.choices(SHAPES, k=count),
-            colours=rng.choices(sorted(COLOURS), k=count),
-            radii=(10.0, 13.0),
+            names=(rng.choice(SHAPES),) * count,
+            colour=rng.choice(sorted(COLOURS)),
+            radii=(12.0, 13.0),
         )
         for count in counts
     )
     count_question = _Question(
         family="count",
         text=rng.choice(("How many shapes are there?", "Count the shapes in the picture.")),
-        answers=(_number_answer(counts[0]), _number_answer(counts[1])),
+        answers=tuple(f"The number of shapes is {number}." for number in NUMBERS),
     )
-    ordered = ((0, 1), (1, 0)) if counts[0] > counts[1] else ((1, 0), (0, 1))
-    more_question = _Question(
-        family="more",
-        text="Which of the two pictures shows more shapes, the first or the second?",
-        answers=("The first picture shows more shapes.", "The second picture shows more shapes."),
-        shown=ordered,
+    more_questions = (
+        _Question(
+            family="more",
+            text="Which of the two pictures shows more shapes?",
+            answers=("The first shows more.", "The second shows more."),
+            shown=((more, fewer), (fewer, more)),
+        )
+        for fewer, more in combinations(range(len(NUMBERS)), 2)
     )
-    return _Twins(scenes=(first, second), questions=(count_question, more_question))
+    return _Three(scenes=tuple(scenes), questions=(count_question, *more_questions))
 
 
-def _side_by_side(rng: random.Random, split: str) -> _Twins:
-    """Two shapes of different name, one left of the other; the twin has them the other way."""
-    left, right = rng.sample(SHAPES, 2)
-    first, second = (
+def _aside(rng: random.Random, split: str) -> _Three:
+    """One shape each, on the left, in the middle and on the right."""
+    scenes = (
         _scene(
             rng,
             split,
-            names=names,
-            colours=rng.sample(sorted(COLOURS), 2),
-            radii=(12.0, 16.0),
-            in_a_row=True,
+            names=(rng.choice(SHAPES),),
+            colour=rng.choice(sorted(COLOURS)),
+            radii=(12.0, 14.0),
+            band=band,
         )
-        for names in ((left, right), (right, left))
+        for band in PLACES.values()
     )
     question = _Question(
-        family="side",
-        text=f"Is the {left} left or right of the {right}?",
-        answers=(
-            f"The {left} is on the left of the {right}.",
-            f"The {left} is on the right of the {right}.",
-        ),
+        family="place",
+        text=rng.choice(("Where is the shape?", "In which part of the picture is the shape?")),
+        answers=tuple(f"The shape is {place}." for place in PLACES),
     )
-    return _Twins(scenes=(first, second), questions=(question,))
+    return _Three(scenes=tuple(scenes), questions=(question,))
 
 
-def _number_answer(count: int) -> str:
-    return f"The number of shapes is {NUMBERS[count - 1]}."
-
-
-def _pairs(twins: _Twins, *, split: str) -> list[PreferencePair]:
-    pictures = [admit(_png(scene)) for scene in twins.scenes]
+def _pairs(three: _Three, *, split: str) -> list[PreferencePair]:
+    pictures = [admit(_png(scene)) for scene in three.scenes]
     return [
-        _pair(question, side, tuple(pictures[index] for index in question.shown[side]), split=split)
-        for side in (0, 1)
-        for question in twins.questions
+        _pair(
+            question,
+            tuple(pictures[index] for index in shown),
+            right=right,
+            wrong=wrong,
+            split=split,
+        )
+        for question in three.questions
+        for right, shown in enumerate(question.shown)
+        for wrong in range(len(question.answers))
+        if wrong != right
     ]
 
 
 def _pair(
-    question: _Question, side: int, pictures: tuple[Picture, ...], *, split: str
+    question: _Question, pictures: tuple[Picture, ...], *, right: int, wrong: int, split: str
 ) -> PreferencePair:
     message = Message(role="user", content=(*pictures, question.text))
     return PreferencePair(
         prompt=Prompt(messages=(message,)),
-        chosen=Response(content=(question.answers[side],)),
-        rejected=Response(content=(question.answers[1 - side],)),
+        chosen=Response(content=(question.answers[right],)),
+        rejected=Response(content=(question.answers[wrong],)),
         judgment=Judgment(kind="template", confidence=1.0),
         origin=Origin(source="drawings", task=question.family, split=split),
     )
@@ -245,62 +254,54 @@ def _scene(
     rng: random.Random,
     split: str,
     *,
-    names: list[str] | tuple[str, ...],
-    colours: list[str] | tuple[str, ...],
+    names: tuple[str, ...],
+    colour: str,
     radii: tuple[float, float],
-    in_a_row: bool = False,
+    band: tuple[float, float] = (0.0, 1.0),
 ) -> Scene:
-    """A scene of the shapes in random places; `in_a_row` puts them from left to right."""
-    width, height = rng.randint(76, 104), rng.randint(64, 90)
-    places = _places(rng, len(names), width=width, height=height, radii=radii, in_a_row=in_a_row)
+    """A scene of the shapes in random places; their centres lie in a band of the width."""
+    width, height = rng.randint(77, 97), rng.randint(77, 97)
+    spots = _spots(rng, len(names), size=(width, height), radii=radii, band=band)
     outline = rng.choice((0.0, 1.0, 2.0))
+    fill = _jittered(rng, COLOURS[colour])
     shapes = tuple(
         Shape(
             name=name,
-            colour=_jittered(rng, COLOURS[colour]),
+            colour=fill,
             x=x,
             y=y,
             radius=radius,
-            turn=rng.uniform(-12.0, 12.0),
+            turn=rng.uniform(-8.0, 8.0),
             outline=outline,
         )
-        for name, colour, (x, y, radius) in zip(names, colours, places, strict=True)
+        for name, (x, y, radius) in zip(names, spots, strict=True)
     )
     return Scene(width=width, height=height, background=_background(rng, split), shapes=shapes)
 
 
-def _places(
+def _spots(
     rng: random.Random,
     count: int,
     *,
-    width: int,
-    height: int,
+    size: tuple[int, int],
     radii: tuple[float, float],
-    in_a_row: bool,
+    band: tuple[float, float],
 ) -> list[tuple[float, float, float]]:
-    """`count` circles (x, y, radius) within the margins that do not touch each other."""
+    """`count` circles (x, y, radius) inside the margins that do not touch each other."""
+    width, height = size
     while True:
-        places: list[tuple[float, float, float]] = []
+        spots: list[tuple[float, float, float]] = []
         for _ in range(count):
             radius = rng.uniform(*radii)
             room = radius + _MARGIN
-            x, y = rng.uniform(room, width - room), rng.uniform(room, height - room)
-            places.append((x, y, radius))
-        if in_a_row:
-            places.sort()
-        if all(
-            _apart(one, other, in_a_row=in_a_row)
-            for index, one in enumerate(places)
-            for other in places[:index]
-        ):
-            return places
+            x = rng.uniform(max(band[0] * width, room), min(band[1] * width, width - room))
+            spots.append((x, rng.uniform(room, height - room), radius))
+        if all(_apart(one, other) for index, one in enumerate(spots) for other in spots[:index]):
+            return spots
 
 
-def _apart(
-    one: tuple[float, float, float], other: tuple[float, float, float], *, in_a_row: bool
-) -> bool:
-    across, down = one[0] - other[0], 0.0 if in_a_row else one[1] - other[1]
-    return math.hypot(across, down) >= one[2] + other[2] + _MARGIN
+def _apart(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    return math.dist(one[:2], other[:2]) >= one[2] + other[2] + _MARGIN
 
 
 def _draw_shape(canvas: ImageDraw.ImageDraw, shape: Shape) -> None:
@@ -313,25 +314,17 @@ def _draw_shape(canvas: ImageDraw.ImageDraw, shape: Shape) -> None:
         canvas.ellipse(box, fill=shape.colour, outline=outline, width=outline_width)
     else:
         corners = [
-            (x + radius * reach * math.cos(angle), y + radius * reach * math.sin(angle))
-            for angle, reach in _corners(shape)
+            (x + radius * math.cos(angle), y + radius * math.sin(angle))
+            for angle in _corner_angles(shape)
         ]
         canvas.polygon(corners, fill=shape.colour, outline=outline, width=outline_width)
 
 
-def _corners(shape: Shape) -> list[tuple[float, float]]:
-    """Corners as angle (radians, clockwise from the right) and share of the radius."""
-    num_points, inner, start = {
-        "square": (4, None, 45.0),
-        "triangle": (3, None, -90.0),
-        "star": (5, 0.42, -90.0),
-    }[shape.name]
-    reaches = (1.0,) if inner is None else (1.0, inner)
-    total = num_points * len(reaches)
+def _corner_angles(shape: Shape) -> list[float]:
+    """Where the corners lie on the circle around the shape: radians, clockwise from the right."""
+    num_corners, start = {"square": (4, 45.0), "triangle": (3, -90.0)}[shape.name]
     first = math.radians(start + shape.turn)
-    return [
-        (first + math.tau * index / total, reaches[index % len(reaches)]) for index in range(total)
-    ]
+    return [first + math.tau * index / num_corners for index in range(num_corners)]
 
 
 def _jittered(rng: random.Random, colour: Rgb) -> Rgb:
