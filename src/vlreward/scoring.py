@@ -44,9 +44,11 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 _COMPARISONS_AT_A_TIME = 64
 _IMAGE_TYPES = (str, Path, bytes, Image.Image, Picture)
-_FORMAT_OF_MODE = {mode: "PNG" for mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")} | {
-    mode: "TIFF" for mode in ("F", "CMYK")
+_FORMAT_OF_MODE = {mode: "PNG" for mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")} | {
+    mode: "TIFF" for mode in ("F", "I", "CMYK")
 }
+_PLAIN_MODE = {"La": "LA", "RGBa": "RGBA"}
+"""The modes whose colours are multiplied by their opacity, and those where they are not."""
 _STAND_IN = "-"
 """A text in the place of a Response, which needs no reading."""
 
@@ -187,7 +189,7 @@ class RewardModel:
                 value="NaN or infinity among the rewards",
                 place="scoring",
                 expected="finite numbers",
-                mend="Load the model in bfloat16 or float32; if it stays so, its training diverged.",
+                mend="Load the model in bfloat16 or float32; else its training diverged.",
             )
         return rewards
 
@@ -277,9 +279,9 @@ def _as_source(image: ImageInput) -> str | bytes:
 
 
 def _as_file(image: Image.Image) -> bytes:
-    """The image as a lossless file; modes that neither format holds become RGB."""
+    """The image as a lossless file; modes that neither format holds become plainer ones."""
     if image.mode not in _FORMAT_OF_MODE:
-        image = image.convert("RGB")
+        image = image.convert(_PLAIN_MODE.get(image.mode, "RGB"))
     buffer = io.BytesIO()
     image.save(buffer, format=_FORMAT_OF_MODE[image.mode])
     return buffer.getvalue()

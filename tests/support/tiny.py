@@ -48,10 +48,17 @@ _TOKENS: dict[str, int] = {
 VOCABULARY_SIZE = max(_TOKENS.values()) + 1
 
 
-def write_base_model(folder: Path, kind: str, *, tied: bool = False, seed: int = 0) -> Path:
+def write_base_model(
+    folder: Path,
+    kind: str,
+    *,
+    tied: bool = False,
+    seed: int = 0,
+    vocab_size: int = VOCABULARY_SIZE,
+) -> Path:
     """Saves a random model of the kind as its own class does, with the packaged tokenizer."""
     torch.manual_seed(seed)
-    model = _build(kind, tied=tied)
+    model = _build(kind, tied=tied, vocab_size=vocab_size)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim >= 2:
@@ -117,9 +124,9 @@ def pair(given: Prompt, chosen: Response, rejected: Response) -> PreferencePair:
     return PreferencePair(prompt=given, chosen=chosen, rejected=rejected)
 
 
-def _build(kind: str, *, tied: bool) -> PreTrainedModel:
+def _build(kind: str, *, tied: bool, vocab_size: int) -> PreTrainedModel:
     text: dict[str, Any] = {
-        "vocab_size": VOCABULARY_SIZE,
+        "vocab_size": vocab_size,
         "hidden_size": 64,
         "intermediate_size": 96,
         "num_hidden_layers": 2,

@@ -23,12 +23,12 @@ PARAGRAPH = (
 )
 CONVERSATION = [
     {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which shape?"}]},
-    {"role": "assistant", "content": "A star."},
+    {"role": "assistant", "content": "A circle."},
 ]
 LAID_OUT = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
     "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Which shape?<|im_end|>\n"
-    "<|im_start|>assistant\nA star.<|im_end|>\n"
+    "<|im_start|>assistant\nA circle.<|im_end|>\n"
 )
 
 

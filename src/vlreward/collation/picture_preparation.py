@@ -125,7 +125,7 @@ def load_picture_preparation(
     CheckpointError if neither file is there, a value cannot be used, or the limits cross.
     """
     found = read_preprocessor(folder)
-    size = found.get("size") if isinstance(found.get("size"), dict) else {}
+    size: dict[str, Any] = found["size"] if isinstance(found.get("size"), dict) else {}
     wanted = {
         "min_pixels": min_pixels or found.get("min_pixels") or size.get("shortest_edge"),
         "max_pixels": max_pixels or found.get("max_pixels") or size.get("longest_edge"),

@@ -38,6 +38,14 @@ class Tokenizer:
         )
         self.encode = lru_cache(maxsize=4096)(self._encode)
         self._refuse_leaks()
+        if self._encode("a") == self._encode("b"):
+            raise CheckpointError(
+                "tokenizer-empty",
+                value="a tokenizer without a vocabulary",
+                place="tokenizer",
+                expected="tokenizer.json with the vocabulary of the backbone",
+                mend="Copy the tokenizer files of the base model into the folder.",
+            )
 
     def control(self, token: str) -> int:
         """The id of a special token; raises CheckpointError if the vocabulary lacks it."""
@@ -81,10 +89,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder; raises CheckpointError if there is none to be had."""
     try:
         loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise CheckpointError(
             "tokenizer-unreadable",
-            value=str(error).splitlines()[0],
+            value=" ".join(str(error).split()),
             place=str(folder),
             expected="tokenizer.json and tokenizer_config.json of a fast tokenizer",
             mend="Copy the tokenizer files of the base model into the folder.",

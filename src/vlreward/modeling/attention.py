@@ -8,6 +8,7 @@ Shapes: H query heads, K key heads, T tokens of the packed row, E width of a hea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -67,17 +68,7 @@ def tree_attention(
     backbone asks for what the packed layout cannot honour (softcap, sinks, position bias, caches,
     a mask) or loses the tree; `backbones.explain_unpackable` knows the common ones before.
     """
-    refused = [name for name in _REFUSED_KEYWORDS if keywords.get(name) is not None]
-    if attention_mask is not None:
-        refused.append("attention_mask")
-    if tree is None or refused:
-        raise ConfigError(
-            "attention-not-packable",
-            value=f"a backbone that gives its attention {', '.join(refused) or 'no tree'}",
-            place="model.layout",
-            expected="plain attention, full or sliding",
-            mend="Set layout to padded for this backbone, and report the model class.",
-        )
+    tree = _checked(tree, attention_mask, keywords)
     tree.num_calls += 1
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
@@ -112,6 +103,24 @@ def tree_attention(
         outputs.append(attend(prefix, nothing))
         outputs += [attend(next(parts), prefix) for _ in branches]
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _checked(
+    tree: TreeStructure | None, attention_mask: Tensor | None, keywords: Mapping[str, Any]
+) -> TreeStructure:
+    """The tree; raises ConfigError where it is lost or more is asked for than it can honour."""
+    refused = [name for name in _REFUSED_KEYWORDS if keywords.get(name) is not None]
+    if attention_mask is not None:
+        refused.append("attention_mask")
+    if tree is None or refused:
+        raise ConfigError(
+            "attention-not-packable",
+            value=f"a backbone that gives its attention {', '.join(refused) or 'no tree'}",
+            place="model.layout",
+            expected="plain attention, full or sliding",
+            mend="Set layout to padded for this backbone, and report the model class.",
+        )
+    return tree
 
 
 class _Part(NamedTuple):

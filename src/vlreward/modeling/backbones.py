@@ -44,12 +44,14 @@ def load_backbone(folder: Path, config: PreTrainedConfig, *, dtype: torch.dtype)
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
         )
     except Exception as error:
+        reason = " ".join(str(error).split())
         raise CheckpointError(
             "backbone-unreadable",
-            value=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            value=f"{type(error).__name__}: {reason}",
             place=str(folder),
             expected=f"safetensors weights of a {config.model_type} model",
             mend="Check that the folder is complete; pickled weights are refused.",
@@ -103,11 +105,6 @@ def freeze(backbone: nn.Module, *, vision: bool, projector: bool, language: bool
 def explain_unpackable(config: PreTrainedConfig) -> str | None:
     """Why the packed layout would not be exact for this backbone, or None if it is."""
     text = config.get_text_config()
-    if text.model_type in _TYPES_WITH_OWN_ATTENTION:
-        return _TYPES_WITH_OWN_ATTENTION[text.model_type]
-    model_class: type[PreTrainedModel] | None = AutoModel._model_mapping.get(type(config), None)
-    if model_class is None or not model_class._supports_attention_backend:
-        return "its attention cannot be replaced through transformers' AttentionInterface"
     layers = set(getattr(text, "layer_types", None) or ["full_attention"])
     if not layers <= _PACKABLE_LAYERS:
         return f"it has layers of type {', '.join(sorted(layers - _PACKABLE_LAYERS))}"
@@ -115,7 +112,10 @@ def explain_unpackable(config: PreTrainedConfig) -> str | None:
         return "its attention caps logits softly"
     if getattr(text, "is_encoder_decoder", False):
         return "it is an encoder-decoder"
-    return None
+    model_class: type[PreTrainedModel] | None = AutoModel._model_mapping.get(type(config), None)
+    if model_class is None or not model_class._supports_attention_backend:
+        return "its attention cannot be replaced through transformers' AttentionInterface"
+    return _TYPES_WITH_OWN_ATTENTION.get(text.model_type)
 
 
 def use_tree_attention(backbone: PreTrainedModel) -> None:
@@ -127,13 +127,18 @@ def use_tree_attention(backbone: PreTrainedModel) -> None:
 
 @contextmanager
 def plain_attention(backbone: PreTrainedModel) -> Iterator[None]:
-    """For a while, the language model runs transformers' own SDPA on padded rows."""
-    before = backbone.config.get_text_config()._attn_implementation
-    _set_text_attention(backbone, "sdpa")
+    """For a while, the language model runs transformers' own attention on padded rows.
+
+    That is SDPA where the backbone knows it; one that never got tree attention keeps its own.
+    """
+    if backbone.config.get_text_config()._attn_implementation != attention.NAME:
+        yield
+        return
+    _set_text_attention(backbone, "sdpa" if backbone._supports_sdpa else "eager")
     try:
         yield
     finally:
-        _set_text_attention(backbone, before)
+        _set_text_attention(backbone, attention.NAME)
 
 
 def _set_text_attention(backbone: PreTrainedModel, name: str) -> None:

@@ -40,6 +40,7 @@ Layout = Literal["value-head", "sequence-classification"]
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 SETTINGS_FILE = "vlreward.json"
+_MAX_LENGTH_UNKNOWN = 32768  # Qwen2.5-VL's own: the largest pictures fit
 _VALUE_HEAD_PREFIX = "v_head."
 _SCORE_WEIGHT = "score.weight"
 _MAX_SHARD_SIZE = "5GB"
@@ -74,8 +75,11 @@ class RewardSettings:
 
     def collation(self) -> CollationConfig:
         """How the model was trained to be given its rows, as far as that is known."""
-        default = CollationConfig(min_pixels=self.min_pixels, max_pixels=self.max_pixels)
-        return default if self.max_length is None else replace(default, max_length=self.max_length)
+        return CollationConfig(
+            max_length=self.max_length or _MAX_LENGTH_UNKNOWN,
+            min_pixels=self.min_pixels,
+            max_pixels=self.max_pixels,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -255,10 +259,10 @@ def _read_config(folder: Path) -> PreTrainedConfig:
     check_folder(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise CheckpointError(
             "model-config-unknown",
-            value=str(error).splitlines()[0],
+            value=" ".join(str(error).split()),
             place=str(folder / "config.json"),
             expected="the configuration of a model class of transformers",
             mend="Check model_type; a newer transformers may know it.",
@@ -311,7 +315,7 @@ def _read_head(folder: Path) -> dict[str, Tensor] | None:
     score = find_tensor(folder, _SCORE_WEIGHT)
     if score is None:
         return None
-    return {"summary.weight": score, "summary.bias": torch.zeros(len(score))}
+    return {"summary.weight": score, "summary.bias": torch.zeros(score.shape[:1])}
 
 
 def _restore_head(

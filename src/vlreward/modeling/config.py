@@ -23,9 +23,12 @@ class ScratchConfig:
     vision_hidden_size: int = 192
     """Width of the vision encoder, a multiple of `vision_num_heads`."""
     vision_num_layers: int = 4
-    """Layers of the vision encoder; the last one attends to the whole picture."""
+    """Layers of the vision encoder; each attends to the whole picture."""
     vision_num_heads: int = 4
     """Attention heads of the vision encoder."""
+    rope_theta: float = 100.0
+    """Base of the rotary positions: small, so that neighbouring patches of a small picture turn
+    by different angles (at Qwen's 1,000,000 their rows and columns look alike to small heads)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

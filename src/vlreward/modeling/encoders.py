@@ -6,7 +6,8 @@ from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder
 from vlreward.collation.picture_preparation import load_picture_preparation
 from vlreward.collation.templates import QwenTemplate, TokenizerTemplate
-from vlreward.collation.text import load_tokenizer
+from vlreward.collation.text import Tokenizer, load_tokenizer
+from vlreward.errors import CheckpointError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint
 
@@ -17,6 +18,7 @@ def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Enc
     tokenizer = load_tokenizer(folder)
     control_ids = frozenset(tokenizer.control_tokens.values())
     config = checkpoint.config
+    _refuse_misfit(tokenizer, checkpoint)
     if not backbones.is_vision_language(config):
         return Encoder(
             TokenizerTemplate(tokenizer),
@@ -38,3 +40,21 @@ def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Enc
         max_length=collation.max_length,
         overflow=collation.overflow,
     )
+
+
+def _refuse_misfit(tokenizer: Tokenizer, checkpoint: RewardCheckpoint) -> None:
+    """Raises CheckpointError if the tokenizer is of another model than the weights."""
+    num_ids, num_rows = (
+        tokenizer.hugging_face.vocab_size,
+        checkpoint.config.get_text_config().vocab_size,
+    )
+    image_id = getattr(checkpoint.config, "image_token_id", None)
+    own_image_id = tokenizer.control_tokens.get("<|image_pad|>", image_id)
+    if num_ids > num_rows or (image_id is not None and own_image_id != image_id):
+        raise CheckpointError(
+            "tokenizer-misfit",
+            value=f"a tokenizer of {num_ids} ids, <|image_pad|> being {own_image_id}",
+            place=str(checkpoint.text_folder),
+            expected=f"at most {num_rows} ids, <|image_pad|> being {image_id}",
+            mend="Copy the tokenizer files of the base model into the folder.",
+        )

@@ -42,12 +42,13 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
     try:
         found = snapshot_download(path_or_name, revision=revision, allow_patterns=_HUB_PATTERNS)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise CheckpointError(
             "model-not-fetched",
             value=path_or_name,
             place="hub",
             expected="a local folder, or a hub repository that can be reached",
-            mend=f"{str(error).splitlines()[0]} Download it elsewhere and give the folder's path.",
+            mend=f"{reason.rstrip('.')}. Download it elsewhere and give the folder's path.",
         ) from error
     check_folder(Path(found))
     return Path(found)

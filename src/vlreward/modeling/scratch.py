@@ -14,7 +14,6 @@ from vlreward.modeling.config import ScratchConfig
 from vlreward.modeling.heads import HeadKind, build_head
 from vlreward.modeling.network import RewardNetwork
 
-_WINDOW_SIZE = 112
 _MAX_POSITIONS = 32768
 
 
@@ -55,29 +54,30 @@ def qwen_config(config: ScratchConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig
             "vocab_size": tokenizer.hugging_face.vocab_size
             + len(tokenizer.hugging_face.added_tokens_decoder),
             "hidden_size": config.hidden_size,
-            "intermediate_size": 4 * config.hidden_size,
+            "intermediate_size": _intermediate_size(config.hidden_size),
             "num_hidden_layers": config.num_layers,
             "num_attention_heads": config.num_heads,
             "num_key_value_heads": config.num_key_value_heads,
             "max_position_embeddings": _MAX_POSITIONS,
             "rope_parameters": {
                 "rope_type": "default",
-                "rope_theta": 1_000_000.0,
+                "rope_theta": config.rope_theta,
                 "mrope_section": sections,
             },
             "bos_token_id": tokenizer.control("<|endoftext|>"),
             "eos_token_id": tokenizer.control("<|im_end|>"),
             "pad_token_id": tokenizer.control("<|endoftext|>"),
             "tie_word_embeddings": True,
+            "initializer_range": config.hidden_size**-0.5,
         },
         vision_config={
             "depth": config.vision_num_layers,
             "hidden_size": config.vision_hidden_size,
-            "intermediate_size": 4 * config.vision_hidden_size,
+            "intermediate_size": _intermediate_size(config.vision_hidden_size),
             "num_heads": config.vision_num_heads,
             "out_hidden_size": config.hidden_size,
-            "fullatt_block_indexes": [config.vision_num_layers - 1],
-            "window_size": _WINDOW_SIZE,
+            "fullatt_block_indexes": list(range(config.vision_num_layers)),
+            "initializer_range": config.vision_hidden_size**-0.5,
         },
         image_token_id=tokenizer.control("<|image_pad|>"),
         video_token_id=tokenizer.control("<|video_pad|>"),
@@ -85,3 +85,8 @@ def qwen_config(config: ScratchConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig
         vision_end_token_id=tokenizer.control("<|vision_end|>"),
         tie_word_embeddings=True,
     )
+
+
+def _intermediate_size(hidden_size: int) -> int:
+    """Of a gated MLP, which has three matrices: 8/3 of the width, a multiple of 16."""
+    return hidden_size * 8 // 3 // 16 * 16

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vlreward.collation.config import CollationConfig
 from vlreward.modeling.config import ModelConfig
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.spec import parse_source
 from vlreward.training.config import TrainConfig
+
+_MAX_PIXELS = 1280 * 28 * 28
 
 
 def skywork_vl(
@@ -20,12 +23,13 @@ def skywork_vl(
     """Two epochs on the multimodal pairs, then two on all pairs at a lower rate.
 
     Learning rates, batch size, lengths and pixel limits are not published; the defaults of
-    `TrainConfig` stand for them. `model` is a folder or hub name; sources are written as for
-    `parse_source`.
+    `TrainConfig` stand for them, and pictures are shrunk to 1280 visual tokens. `model` is a
+    folder or hub name; sources are written as for `parse_source`.
     """
     return TrainConfig(
         output=output,
         data=tuple(parse_source(source) for source in data),
         validation=tuple(parse_source(source) for source in validation),
         model=ModelConfig(path=model, gradient_checkpointing=True),
+        collation=CollationConfig(max_pixels=_MAX_PIXELS),
     )

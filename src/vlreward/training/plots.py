@@ -22,7 +22,8 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
         return
     validations = [event.fields for event in events if event.kind == "validation"]
     stages = [event.fields for event in events if event.kind == "stage"]
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10, 4), dpi=120)
+    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.13, top=0.92, wspace=0.16)
     x = [step["step"] for step in steps]
     for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         values = [float(step[key]) for step in steps]

@@ -50,30 +50,53 @@ def train(
     Raises Interrupted after a signal, its state saved; other errors name what to mend.
     """
     find_sources(config)
+    is_new = not (Path(config.output) / "config.yaml").exists()
     folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
-    torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with Progress() as progress, signals_noted() as check_signals:
         if _is_finished(folder):
             progress.say(f"The run in {folder.path} is finished.")
             return _load_finished(folder, config=config)
-        model = build_model(config, device=device)
-        with progress.phase("Reading pairs") as advance:
-
-            def after_row() -> None:
-                advance()
-                check_signals()
-
-            data = read_data(config, model, folder=folder.path, advance=after_row)
-        run = _Run(
-            config=config,
-            folder=folder,
-            model=model,
-            data=data,
-            progress=progress,
-            check_signals=check_signals,
-        )
+        try:
+            run = _prepare(config, folder, progress=progress, check_signals=check_signals)
+        except VlrewardError:
+            if is_new:
+                _release(folder)
+            raise
         return run.finish()
+
+
+def _prepare(
+    config: TrainConfig,
+    folder: RunFolder,
+    *,
+    progress: Progress,
+    check_signals: Callable[[], None],
+) -> _Run:
+    """Builds the network and reads the data; all that can be wrong with either shows here."""
+    torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(config, device=device)
+    with progress.phase("Reading pairs") as advance:
+
+        def after_row() -> None:
+            advance()
+            check_signals()
+
+        data = read_data(config, model, folder=folder.path, advance=after_row)
+    return _Run(
+        config=config,
+        folder=folder,
+        model=model,
+        data=data,
+        progress=progress,
+        check_signals=check_signals,
+    )
+
+
+def _release(folder: RunFolder) -> None:
+    """Takes back the configuration of a run that could not begin, so that it can be mended."""
+    folder.config_path.unlink()
+    folder.command_path.unlink()
 
 
 def _is_finished(folder: RunFolder) -> bool:

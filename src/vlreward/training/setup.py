@@ -166,10 +166,11 @@ def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> 
     if not found.pairs or num_refused > share * num_rows:
         raise DataError(
             "too-many-refused",
-            value=f"{num_refused} of {num_rows} rows refused; the first: {found.refused[0]}",
+            value=f"{num_refused} of {num_rows} rows refused",
             place=str(folder / "rows.jsonl"),
             expected=f"at most {share:.0%} refused, and some left",
-            mend="Mend the rows listed there, or raise max_refused_share.",
+            mend="Mend the rows listed there, or raise max_refused_share. The first one: "
+            f"{found.refused[0]}",
         )
 
 

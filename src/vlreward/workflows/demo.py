@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from vlreward.durable import write_json_atomically
 from vlreward.recipes.drawings import drawings
+from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.write import write_parquet
 from vlreward.training.run import describe_validation, train
 from vlreward.training.validation import Validation, validate, with_shuffled_pictures
 from vlreward.world.drawings import make_case, make_drawings
 
-_NUM_TRAIN_PICTURES = 1200
-_NUM_VALIDATION_PICTURES = 240
+_NUM_TRAIN_PICTURES = 2700
+_NUM_VALIDATION_PICTURES = 600
+_FAMILIES = ("colour", "shape")  # counting is learnt too, but takes three times as long
 _SEED = 0
 _CASE_SEED = 7
 
@@ -28,10 +31,9 @@ def run_demo(folder: Path, *, command: Sequence[str]) -> None:
     console = Console()
     started = time.monotonic()
     data, validation = folder / "data" / "train.parquet", folder / "data" / "validation.parquet"
-    held_out = make_drawings(num_pictures=_NUM_VALIDATION_PICTURES, seed=_SEED, split="val")
+    held_out = _draw(_NUM_VALIDATION_PICTURES, split="val")
     if not (data.exists() and validation.exists()):
-        pairs = make_drawings(num_pictures=_NUM_TRAIN_PICTURES, seed=_SEED, split="train")
-        write_parquet(pairs, data)
+        write_parquet(_draw(_NUM_TRAIN_PICTURES, split="train"), data)
         write_parquet(held_out, validation)
     config = drawings(data=str(data), validation=str(validation), output=str(folder))
     model = train(config, command=command)
@@ -53,6 +55,11 @@ def run_demo(folder: Path, *, command: Sequence[str]) -> None:
     )
 
 
+def _draw(num_pictures: int, *, split: Literal["train", "val"]) -> list[PreferencePair]:
+    pairs = make_drawings(num_pictures=num_pictures, seed=_SEED, split=split)
+    return [pair for pair in pairs if pair.origin.task in _FAMILIES]
+
+
 def _table(with_true: Validation, with_shuffled: Validation) -> Table:
     table = Table(title="Unseen pairs that only the picture decides: share ordered rightly")
     for heading in ("question", "pairs", "accuracy [95 %]", "pictures shuffled [95 %]"):
@@ -70,7 +77,7 @@ def _table(with_true: Validation, with_shuffled: Validation) -> Table:
 
 def _show_case(console: Console, model: RewardModel, folder: Path) -> None:
     """Scores one new drawing and both answers to it."""
-    pair = make_case(folder / "case", seed=_CASE_SEED)
+    pair = make_case(folder / "case", seed=_CASE_SEED, family="colour")
     [scores] = model.score_many([(pair.prompt, [pair.chosen, pair.rejected])])
     console.print(f"\nA new picture, {pair.prompt.pictures[0].path}:", highlight=False)
     question = "".join(p for p in pair.prompt.messages[-1].content if isinstance(p, str))

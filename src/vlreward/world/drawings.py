@@ -24,9 +24,9 @@ from vlreward.errors import ConfigError
 from vlreward.pictures import admit
 from vlreward.records import Judgment, Message, Origin, Picture, PreferencePair, Prompt, Response
 
-Family = Literal["colour", "shape", "count", "more", "place"]
-"""What a question asks: a shape's colour, which shape it is, how many there are, which of two
-pictures shows more of them, on which side one stands of another."""
+Family = Literal["colour", "shape", "count", "more"]
+"""What a question asks: a shape's colour, which shape it is, how many circles there are, which
+of two pictures shows more of them."""
 
 Rgb = tuple[int, int, int]
 
@@ -40,12 +40,6 @@ COLOURS: dict[str, Rgb] = {
 }
 SHAPES = ("circle", "square", "triangle")
 NUMBERS = ("one", "two", "three")
-PLACES: dict[str, tuple[float, float]] = {
-    "on the left": (0.0, 0.25),
-    "in the middle": (0.4, 0.6),
-    "on the right": (0.75, 1.0),
-}
-"""Where a shape's centre may lie, in shares of the picture's width."""
 
 _SPLITS = ("train", "val", "case")
 _OVERSAMPLING = 4
@@ -97,9 +91,13 @@ def make_drawings(
 ) -> list[PreferencePair]:
     """Pairs about `num_pictures` new pictures; pairs that share a prompt stand together.
 
-    Every nine pictures carry thirty pairs, six of each family. The same arguments draw the same
-    pictures; the splits share none, whatever their seeds. Raises ConfigError if `num_pictures`
-    is not a positive multiple of three.
+    The six pairs with one `origin.row_id` ask one thing of three pictures. Their texts balance, so
+    a batch that holds all six pushes a model towards the picture alone: it learns several times
+    faster than from pairs in any order.
+
+    Every six pictures carry twenty-four pairs, six of each family. The same arguments draw the
+    same pictures; the splits share none, whatever their seeds. Raises ConfigError if
+    `num_pictures` is not a positive multiple of three.
     """
     if num_pictures < 1 or num_pictures % 3:
         raise ConfigError(
@@ -110,8 +108,12 @@ def make_drawings(
             mend=f"Take {max(3, round(num_pictures / 3) * 3)}.",
         )
     rng = _stream(split, seed)
-    kinds = islice(cycle((_single, _several, _aside)), num_pictures // 3)
-    return [pair for kind in kinds for pair in _pairs(kind(rng, split), split=split)]
+    kinds = islice(cycle((_single, _several)), num_pictures // 3)
+    return [
+        pair
+        for number, kind in enumerate(kinds)
+        for pair in _pairs(kind(rng, split), split=split, row=f"{seed}-{number}")
+    ]
 
 
 def make_case(folder: Path, *, seed: int, family: Family = "count") -> PreferencePair:
@@ -125,7 +127,6 @@ def make_case(folder: Path, *, seed: int, family: Family = "count") -> Preferenc
         "shape": _single,
         "count": _several,
         "more": _several,
-        "place": _aside,
     }
     three = draw[family](rng, "case")
     question = next(one for one in three.questions if one.family == family)
@@ -136,7 +137,7 @@ def make_case(folder: Path, *, seed: int, family: Family = "count") -> Preferenc
         path = folder / f"{family}-{seed}-{number}.png"
         path.write_bytes(_png(three.scenes[index]))
         pictures.append(admit(path))
-    return _pair(question, tuple(pictures), right=right, wrong=wrong, split="case")
+    return _pair(question, tuple(pictures), right=right, wrong=wrong, split="case", row=str(seed))
 
 
 def render(scene: Scene) -> Image.Image:
@@ -153,7 +154,7 @@ def _single(rng: random.Random, split: str) -> _Three:
     """One large shape each, of different names and colours."""
     names, colours = rng.sample(SHAPES, 3), rng.sample(sorted(COLOURS), 3)
     scenes = (
-        _scene(rng, split, names=(name,), colour=colour, radii=(22.0, 28.0))
+        _scene(rng, split, names=(name,), colour=colour, radii=(23.0, 28.0))
         for name, colour in zip(names, colours, strict=True)
     )
     colour_question = _Question(
@@ -170,13 +171,13 @@ def _single(rng: random.Random, split: str) -> _Three:
 
 
 def _several(rng: random.Random, split: str) -> _Three:
-    """One, two and three small shapes, those of one picture of one kind."""
+    """One, two and three small circles, those of one picture of one colour."""
     counts = range(1, len(NUMBERS) + 1)
     scenes = (
         _scene(
             rng,
             split,
-            names=(rng.choice(SHAPES),) * count,
+            names=("circle",) * count,
             colour=rng.choice(sorted(COLOURS)),
             radii=(12.0, 13.0),
         )
@@ -184,13 +185,13 @@ def _several(rng: random.Random, split: str) -> _Three:
     )
     count_question = _Question(
         family="count",
-        text=rng.choice(("How many shapes are there?", "Count the shapes in the picture.")),
-        answers=tuple(f"The number of shapes is {number}." for number in NUMBERS),
+        text=rng.choice(("How many circles are there?", "Count the circles in the picture.")),
+        answers=tuple(f"The number of circles is {number}." for number in NUMBERS),
     )
     more_questions = (
         _Question(
             family="more",
-            text="Which of the two pictures shows more shapes?",
+            text="Which of the two pictures shows more circles?",
             answers=("The first shows more.", "The second shows more."),
             shown=((more, fewer), (fewer, more)),
         )
@@ -199,28 +200,7 @@ def _several(rng: random.Random, split: str) -> _Three:
     return _Three(scenes=tuple(scenes), questions=(count_question, *more_questions))
 
 
-def _aside(rng: random.Random, split: str) -> _Three:
-    """One shape each, on the left, in the middle and on the right."""
-    scenes = (
-        _scene(
-            rng,
-            split,
-            names=(rng.choice(SHAPES),),
-            colour=rng.choice(sorted(COLOURS)),
-            radii=(12.0, 14.0),
-            band=band,
-        )
-        for band in PLACES.values()
-    )
-    question = _Question(
-        family="place",
-        text=rng.choice(("Where is the shape?", "In which part of the picture is the shape?")),
-        answers=tuple(f"The shape is {place}." for place in PLACES),
-    )
-    return _Three(scenes=tuple(scenes), questions=(question,))
-
-
-def _pairs(three: _Three, *, split: str) -> list[PreferencePair]:
+def _pairs(three: _Three, *, split: str, row: str) -> list[PreferencePair]:
     pictures = [admit(_png(scene)) for scene in three.scenes]
     return [
         _pair(
@@ -229,6 +209,7 @@ def _pairs(three: _Three, *, split: str) -> list[PreferencePair]:
             right=right,
             wrong=wrong,
             split=split,
+            row=row,
         )
         for question in three.questions
         for right, shown in enumerate(question.shown)
@@ -238,7 +219,13 @@ def _pairs(three: _Three, *, split: str) -> list[PreferencePair]:
 
 
 def _pair(
-    question: _Question, pictures: tuple[Picture, ...], *, right: int, wrong: int, split: str
+    question: _Question,
+    pictures: tuple[Picture, ...],
+    *,
+    right: int,
+    wrong: int,
+    split: str,
+    row: str,
 ) -> PreferencePair:
     message = Message(role="user", content=(*pictures, question.text))
     return PreferencePair(
@@ -246,7 +233,12 @@ def _pair(
         chosen=Response(content=(question.answers[right],)),
         rejected=Response(content=(question.answers[wrong],)),
         judgment=Judgment(kind="template", confidence=1.0),
-        origin=Origin(source="drawings", task=question.family, split=split),
+        origin=Origin(
+            source="drawings",
+            row_id=f"{row}-{question.family}",
+            task=question.family,
+            split=split,
+        ),
     )
 
 
@@ -257,11 +249,10 @@ def _scene(
     names: tuple[str, ...],
     colour: str,
     radii: tuple[float, float],
-    band: tuple[float, float] = (0.0, 1.0),
 ) -> Scene:
-    """A scene of the shapes in random places; their centres lie in a band of the width."""
+    """A scene of the shapes in random places."""
     width, height = rng.randint(77, 97), rng.randint(77, 97)
-    spots = _spots(rng, len(names), size=(width, height), radii=radii, band=band)
+    spots = _spots(rng, len(names), size=(width, height), radii=radii)
     outline = rng.choice((0.0, 1.0, 2.0))
     fill = _jittered(rng, COLOURS[colour])
     shapes = tuple(
@@ -271,7 +262,7 @@ def _scene(
             x=x,
             y=y,
             radius=radius,
-            turn=rng.uniform(-8.0, 8.0),
+            turn=rng.uniform(-6.0, 6.0),
             outline=outline,
         )
         for name, (x, y, radius) in zip(names, spots, strict=True)
@@ -285,7 +276,6 @@ def _spots(
     *,
     size: tuple[int, int],
     radii: tuple[float, float],
-    band: tuple[float, float],
 ) -> list[tuple[float, float, float]]:
     """`count` circles (x, y, radius) inside the margins that do not touch each other."""
     width, height = size
@@ -294,7 +284,7 @@ def _spots(
         for _ in range(count):
             radius = rng.uniform(*radii)
             room = radius + _MARGIN
-            x = rng.uniform(max(band[0] * width, room), min(band[1] * width, width - room))
+            x = rng.uniform(room, width - room)
             spots.append((x, rng.uniform(room, height - room), radius))
         if all(_apart(one, other) for index, one in enumerate(spots) for other in spots[:index]):
             return spots

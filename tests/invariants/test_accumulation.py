@@ -1,0 +1,70 @@
+"""Gradients belong to the global batch, however many forward passes it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.training import tiny_config
+from vlreward.records import PreferencePair
+from vlreward.scoring import RewardModel
+from vlreward.sources.read import load_preferences
+from vlreward.training.comparisons import PairRow, rows_of_batch
+from vlreward.training.config import OptimizerConfig
+from vlreward.training.loop import StepMetrics, train_step
+from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.setup import build_model
+
+# AdamW's first step is the gradient's sign: an epsilon far above any gradient makes the weights
+# follow the gradients themselves.
+OPTIMIZER = OptimizerConfig(epsilon=1e3)
+RATE = 1e4
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[PreferencePair]:
+    """Eight pairs with pictures and without, two of which answer one prompt."""
+    loaded = load_preferences(tiny_config(tmp_path).data).pairs
+    shared = replace(loaded[0], rejected=loaded[1].rejected)
+    return [*loaded[:4], shared, *loaded[-3:]]
+
+
+def step_of(
+    folder: Path, pairs: list[PreferencePair], *, token_budget: int
+) -> tuple[list[PairRow], StepMetrics, dict[str, Tensor]]:
+    """The rows, the metrics and the change of each weight in one step from the same start."""
+    model: RewardModel = build_model(tiny_config(folder), device=torch.device("cpu"))
+    network = model.checkpoint.network.train()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    rows = rows_of_batch(
+        pairs, model.encoder, token_budget=token_budget, packed=True, use_margin=False
+    )
+    metrics = train_step(
+        network,
+        MasterAdamW(network.named_parameters(), OPTIMIZER),
+        PairwiseLoss(),
+        rows,
+        learning_rate=RATE,
+    )
+    return rows, metrics, {n: p.detach() - before[n] for n, p in network.named_parameters()}
+
+
+def test_many_small_passes_make_the_step_of_one_large_pass(
+    tmp_path: Path, pairs: list[PreferencePair]
+) -> None:
+    small, small_metrics, small_change = step_of(tmp_path, pairs, token_budget=1)
+    large, large_metrics, large_change = step_of(tmp_path, pairs, token_budget=100_000)
+    assert (len(small), len(large)) == (7, 1)
+    assert sum(len(row.pair_ids) for row in small) == len(large[0].pair_ids) == 8
+    assert small_metrics == pytest.approx(large_metrics, rel=1e-5, abs=1e-7)
+    one, other = (
+        torch.cat([change[name].flatten() for name in sorted(change)]).double()
+        for change in (small_change, large_change)
+    )
+    assert other.norm() > 0
+    assert (one - other).norm() <= 1e-6 * other.norm()

@@ -1,0 +1,310 @@
+"""A run's folder, told as a person finds it; what ends a run early, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.support.training import (
+    TWO_STAGES,
+    drawn_row,
+    events_of,
+    text_row,
+    tiny_config,
+    write_rows,
+)
+from vlreward import configuration
+from vlreward.durable import verify_manifest
+from vlreward.errors import ConfigError, DataError, Interrupted, NonFiniteError
+from vlreward.sources.config import SourceConfig
+from vlreward.training.config import ObjectiveConfig, StageConfig, TrainConfig
+from vlreward.training.run import train
+from vlreward.training.state import list_checkpoints, load_newest
+
+ONE_STEP = (StageConfig(name="once", epochs=1, batch_size=64, learning_rate=1e-3),)
+
+
+def read_rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "rows.jsonl").read_text().splitlines()]
+
+
+def with_rows(config: TrainConfig, *rows: dict[str, Any]) -> TrainConfig:
+    """The configuration with other training rows, trained in a single step and not validated."""
+    path = write_rows(Path(config.output).parent / "data" / "other.jsonl", *rows)
+    data = (SourceConfig(path=str(path)),)
+    return replace(config, data=data, validation=(), stages=ONE_STEP)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    config = tiny_config(tmp_path_factory.mktemp("finished"))
+    train(config)
+    return config
+
+
+def test_the_folder_holds_what_a_person_looks_for(finished: TrainConfig) -> None:
+    run = Path(finished.output)
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoints",
+        "command.json",
+        "config.yaml",
+        "curves.png",
+        "events.jsonl",
+        "metrics.json",
+        "model",
+        "rows.jsonl",
+    ]
+    assert configuration.load(run / "config.yaml", TrainConfig) == finished
+    assert len(list_checkpoints(run / "checkpoints")) == finished.keep_checkpoints
+    verify_manifest(run / "model")
+    with Image.open(run / "curves.png") as image:
+        assert (image.format, image.size) == ("PNG", (1200, 480))
+    assert read_rows(run) == []
+
+
+def test_the_events_tell_the_run_in_its_order(finished: TrainConfig) -> None:
+    told = [(event["kind"], event.get("step")) for event in events_of(Path(finished.output))]
+    first = [("stage", 0), *(("step", n) for n in (1, 2, 3, 4)), ("validation", 4)]
+    first += [("step", 5), ("step", 6), ("validation", 6)]
+    second = [("stage", 6), ("step", 7), ("step", 8), ("step", 9), ("validation", 9)]
+    assert told == [("started", None), *first, *second, ("finished", 9)]
+
+
+def test_the_metrics_are_those_of_the_last_validation(finished: TrainConfig) -> None:
+    run = Path(finished.output)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert (metrics["steps"], metrics["num_train_pairs"], metrics["num_multimodal_pairs"]) == (
+        9,
+        15,
+        10,
+    )
+    last = events_of(run, "validation")[-1]
+    assert metrics["validation"] == {key: last[key] for key in ("step", "overall", "tasks")}
+    tasks = metrics["validation"]["tasks"]
+    assert {name: result["num_pairs"] for name, result in tasks.items()} == {"colour": 4, "sum": 1}
+
+
+def test_the_model_remembers_how_its_rewards_lie(finished: TrainConfig) -> None:
+    settings = json.loads((Path(finished.output) / "model" / "vlreward.json").read_text())
+    assert settings["max_length"] == 256
+    assert settings["max_pixels"] == 56 * 84
+    assert settings["reward_std"] > 0
+
+
+def test_a_finished_run_started_again_changes_nothing(finished: TrainConfig) -> None:
+    run = Path(finished.output)
+
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+    before = state()
+    train(finished)
+    assert state() == before
+
+
+def test_a_finished_run_that_lost_its_model_writes_it_again(
+    finished: TrainConfig, tmp_path: Path
+) -> None:
+    config = tiny_config(tmp_path)
+    run = Path(config.output)
+    shutil.copytree(finished.output, run)
+    (run / "config.yaml").unlink()
+    shutil.rmtree(run / "model")
+    train(config)
+    for name in ("model.safetensors", "value_head.safetensors", "vlreward.json"):
+        again, before = run / "model" / name, Path(finished.output) / "model" / name
+        assert again.read_bytes() == before.read_bytes()
+
+
+def test_another_configuration_in_the_same_folder_is_refused_by_key(finished: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match=r"stages\.0\.epochs is 2, not 3") as refused:
+        train(replace(finished, stages=(replace(TWO_STAGES[0], epochs=3), TWO_STAGES[1])))
+    assert refused.value.exit_code == 2
+
+
+def test_progress_is_told_on_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*map(drawn_row, range(30)), text_row(0, chosen=" ")]
+    config = with_rows(tiny_config(tmp_path), *rows)
+    train(config)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "30 pairs to train on (30 with pictures), 0 to validate on.",
+        f"1 rows refused, 0 truncated: {config.output}/rows.jsonl lists them.",
+        "Stage once: 30 pairs, 1 steps of 64 comparisons.",
+    ]
+
+
+def test_refused_and_truncated_rows_are_listed_and_harm_no_other(tmp_path: Path) -> None:
+    good = [drawn_row(index) for index in range(10)]
+    bad = [
+        drawn_row(20, images=["nowhere.png"]),
+        drawn_row(21, chosen=""),
+        drawn_row(22, prompt="<image> and <image>"),
+        text_row(23, prompt="word " * 300),
+    ]
+    long = text_row(24, chosen="word " * 300)
+    mixed = with_rows(tiny_config(tmp_path / "mixed"), *good[:5], *bad, long, *good[5:])
+    clean = with_rows(tiny_config(tmp_path / "clean"), *good[:5], long, *good[5:])
+    train(replace(mixed, max_refused_share=0.5))
+    train(replace(clean, max_refused_share=0.5))
+
+    run = Path(mixed.output)
+    listed = read_rows(run)
+    refused = {row["row"].split("other.jsonl:")[1].split(" ")[0].strip(","): row for row in listed}
+    assert [(row["what"], row.get("code")) for row in listed] == [
+        ("refused", "picture-missing"),
+        ("refused", "answer-empty"),
+        ("refused", "markers-mismatch"),
+        ("refused", "row-too-long"),
+        ("truncated", None),
+    ]
+    assert list(refused) == ["6", "7", "8", "9", "10"]
+    assert events_of(run, "step") == events_of(Path(clean.output), "step")
+
+
+def test_truncated_validation_rows_are_listed_too(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, stages=ONE_STEP)
+    long = text_row(24, chosen="word " * 300)
+    held_out = write_rows(tmp_path / "data" / "long.jsonl", drawn_row(1), long)
+    train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
+    [row] = read_rows(Path(config.output))
+    assert row["what"] == "truncated" and "long.jsonl:2" in row["row"]
+
+
+def test_too_many_refused_rows_stop_the_run_before_it_trains(tmp_path: Path) -> None:
+    rows = [*map(drawn_row, range(9)), drawn_row(20, images=["nowhere.png"])]
+    config = with_rows(tiny_config(tmp_path), *rows)
+    with pytest.raises(DataError, match=r"1 of 10 rows refused.*picture-missing") as refused:
+        train(config)
+    assert refused.value.exit_code == 3
+    assert "rows.jsonl" in refused.value.place
+    assert len(read_rows(Path(config.output))) == 1
+    assert not (Path(config.output) / "checkpoints").exists()
+
+
+def test_a_run_that_could_not_begin_may_be_mended_in_the_same_folder(tmp_path: Path) -> None:
+    rows = [*map(drawn_row, range(9)), drawn_row(20, images=["nowhere.png"])]
+    config = with_rows(tiny_config(tmp_path), *rows)
+    with pytest.raises(DataError, match="or raise max_refused_share"):
+        train(config)
+    train(replace(config, max_refused_share=0.2))
+    assert len(events_of(Path(config.output), "step")) == 1
+
+
+def test_a_signal_while_pairs_are_read_ends_the_run_before_it_trains(tmp_path: Path) -> None:
+    config = with_rows(tiny_config(tmp_path), *map(drawn_row, range(6)))
+    picture = tmp_path / "data" / "red.png"
+    data = picture.read_bytes()
+    picture.unlink()
+    os.mkfifo(picture)
+
+    def send_signal_and_picture() -> None:
+        with picture.open("wb") as file:
+            os.kill(os.getpid(), signal.SIGTERM)
+            file.write(data)
+        picture.unlink()
+        picture.write_bytes(data)
+
+    thread = threading.Thread(target=send_signal_and_picture)
+    thread.start()
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        train(config)
+    thread.join()
+    assert not (Path(config.output) / "checkpoints").exists()
+
+    train(config)
+    assert len(events_of(Path(config.output), "step")) == 1
+
+
+def test_a_validation_set_of_which_nothing_is_left_stops_the_run(tmp_path: Path) -> None:
+    held_out = write_rows(tmp_path / "data" / "bad.jsonl", drawn_row(1, images=["nowhere.png"]))
+    config = tiny_config(tmp_path, validation=(SourceConfig(path=str(held_out)),))
+    with pytest.raises(DataError, match="1 of 1 rows refused"):
+        train(config)
+
+
+def test_a_later_stage_without_pairs_is_refused_before_the_first_one_trains(
+    tmp_path: Path,
+) -> None:
+    stages = (*ONE_STEP, StageConfig(name="words", select="text", learning_rate=1e-3))
+    config = replace(with_rows(tiny_config(tmp_path), *map(drawn_row, range(4))), stages=stages)
+    with pytest.raises(DataError, match="stage words: no pair of 4 is text"):
+        train(config)
+    assert not (Path(config.output) / "checkpoints").exists()
+
+
+def test_missing_data_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, data=(SourceConfig(path=str(tmp_path / "nowhere.jsonl")),))
+    with pytest.raises(DataError, match=r"nowhere\.jsonl"):
+        train(config)
+    assert not Path(config.output).exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoints_stay_sound(
+    tmp_path: Path,
+) -> None:
+    # As float32 knows it, this margin is infinite.
+    rows = [*map(drawn_row, range(5)), drawn_row(5, margin=1e300)]
+    config = replace(
+        with_rows(tiny_config(tmp_path), *rows),
+        stages=(StageConfig(name="one by one", epochs=9, batch_size=1, learning_rate=1e-3),),
+        objective=ObjectiveConfig(use_margin=True),
+        save_every_steps=1,
+    )
+    run = Path(config.output)
+    for _ in range(2):
+        with pytest.raises(NonFiniteError, match="NaN or infinity in the loss") as stopped:
+            train(config)
+        assert stopped.value.exit_code == 6
+    saved, skipped = load_newest(run / "checkpoints")
+    assert saved is not None and skipped == []
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in saved.model.values())
+    last = events_of(run)[-1]
+    assert (last["kind"], last["code"]) == ("stopped", "loss-not-finite")
+    assert stopped.value.place in last["why"]
+    assert not (run / "model").exists()
+
+
+def test_a_damaged_checkpoint_is_skipped_aloud_and_its_steps_run_again(
+    finished: TrainConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(tmp_path)
+    run = Path(config.output)
+    shutil.copytree(finished.output, run)
+    (run / "config.yaml").unlink()
+    shutil.rmtree(run / "model")
+    newest = list_checkpoints(run / "checkpoints")[-1]
+    with (newest / "optimizer.safetensors").open("r+b") as file:
+        file.truncate(100)
+    train(config)
+    said = capfd.readouterr().err
+    assert f"Skipped a damaged checkpoint: {newest.name}: " in said
+    assert "Resumed at step 8. 1 later steps were not saved and are run again." in said
+    weights = "model/model.safetensors"
+    assert (run / weights).read_bytes() == (Path(finished.output) / weights).read_bytes()
+
+
+def test_tasks_may_be_called_like_the_fields_of_an_event(tmp_path: Path) -> None:
+    names = ("step", "time", "number", "overall", "kind")
+    held_out = write_rows(
+        tmp_path / "data" / "named.jsonl",
+        *(text_row(index, task=name) for index, name in enumerate(names)),
+    )
+    config = tiny_config(tmp_path, stages=ONE_STEP)
+    train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
+    [validation] = events_of(Path(config.output), "validation")
+    assert sorted(validation["tasks"]) == sorted(names)
+    assert validation["overall"]["num_pairs"] == len(names)
