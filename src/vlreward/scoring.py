@@ -23,12 +23,13 @@ from vlreward.collation.packing import assign_rows, pack, pad
 from vlreward.errors import ConfigError, DataError, NonFiniteError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
-    Layout,
+    FolderLayout,
     RewardCheckpoint,
     RewardSettings,
     load_checkpoint,
     save_checkpoint,
 )
+from vlreward.modeling.config import Layout
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
 from vlreward.modeling.self_check import check_packing
@@ -82,12 +83,13 @@ class RewardModel:
         dtype: DtypeName = "auto",
         device: str | None = None,
         collation: CollationConfig | None = None,
+        layout: Layout = "auto",
     ) -> RewardModel:
         """Reads a reward model from a folder or the hub.
 
         `dtype` auto means float32 on the CPU and bfloat16 on a GPU; `device` defaults to the GPU
-        where there is one; `collation` to what the model was trained with. Raises
-        CheckpointError if the folder cannot be used.
+        where there is one; `collation` to what the model was trained with. `layout` is as in
+        `ModelConfig`. Raises CheckpointError if the folder cannot be used.
         """
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if dtype == "auto":
@@ -97,7 +99,7 @@ class RewardModel:
         settings = collation or checkpoint.settings.collation()
         checkpoint.network.to(target).eval()
         encoder = encoder_for(checkpoint, settings)
-        packed = backbones.explain_unpackable(checkpoint.config) is None
+        packed = backbones.is_packed(checkpoint.config, layout)
         if packed:
             backbones.use_tree_attention(checkpoint.network.backbone)
             check_packing(checkpoint.network, encoder)
@@ -145,7 +147,7 @@ class RewardModel:
         while window := list(islice(source, _COMPARISONS_AT_A_TIME)):
             yield from self._score_window(window)
 
-    def save(self, folder: str | Path, *, layout: Layout = "value-head") -> None:
+    def save(self, folder: str | Path, *, layout: FolderLayout = "value-head") -> None:
         """Writes the model; see `vlreward.modeling.checkpoints.save_checkpoint`."""
         save_checkpoint(self.checkpoint, Path(folder), layout=layout)
 

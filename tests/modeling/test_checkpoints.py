@@ -23,7 +23,7 @@ from vlreward.collation.picture_preparation import load_picture_preparation
 from vlreward.errors import CheckpointError
 from vlreward.modeling import checkpoints
 from vlreward.modeling.checkpoints import (
-    Layout,
+    FolderLayout,
     RewardCheckpoint,
     RewardSettings,
     load_checkpoint,
@@ -34,7 +34,7 @@ from vlreward.modeling.folders import INDEX, shard_paths
 from vlreward.records import Prompt, Response
 from vlreward.scoring import RewardModel
 
-LAYOUTS: tuple[Layout, ...] = ("value-head", "sequence-classification")
+LAYOUTS: tuple[FolderLayout, ...] = ("value-head", "sequence-classification")
 QWEN_VOCABULARY = 151_936
 
 BaseModels = Callable[..., Path]
@@ -66,7 +66,9 @@ def rewards(model: RewardModel, kind: str) -> list[float]:
     return [score.value for scores in model.score_many(comparisons(kind)) for score in scores]
 
 
-def reloaded(model: RewardModel, folder: Path, *, layout: Layout, dtype: Any = "float32") -> Any:
+def reloaded(
+    model: RewardModel, folder: Path, *, layout: FolderLayout, dtype: Any = "float32"
+) -> Any:
     model.save(folder, layout=layout)
     return RewardModel.load(folder, dtype=dtype)
 
@@ -85,7 +87,7 @@ def put_bias(model: RewardModel, value: float) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_a_saved_model_scores_the_same(
-    kind: str, tied: bool, layout: Layout, base_models: BaseModels, tmp_path: Path
+    kind: str, tied: bool, layout: FolderLayout, base_models: BaseModels, tmp_path: Path
 ) -> None:
     model = tiny.reward_model(tiny.load_tiny(base_models(kind, tied=tied)))
     again = reloaded(model, tmp_path / "saved", layout=layout)
@@ -99,7 +101,7 @@ def test_a_saved_model_scores_the_same(
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "llama"])
 def test_a_model_saved_in_many_shards_scores_the_same(
     kind: str,
-    layout: Layout,
+    layout: FolderLayout,
     base_models: BaseModels,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,7 +118,7 @@ def test_a_model_saved_in_many_shards_scores_the_same(
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", ["qwen3_vl", "smollm2"])
 def test_half_precision_weights_stay_as_they_are(
-    kind: str, dtype: str, layout: Layout, base_models: BaseModels, tmp_path: Path
+    kind: str, dtype: str, layout: FolderLayout, base_models: BaseModels, tmp_path: Path
 ) -> None:
     model = tiny.reward_model(tiny.load_tiny(base_models(kind), dtype=getattr(torch, dtype)))
     again = reloaded(model, tmp_path / "saved", layout=layout, dtype=dtype)

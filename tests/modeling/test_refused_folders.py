@@ -374,10 +374,6 @@ def test_a_path_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
     assert "Check" in error.mend
 
 
-def test_a_file_is_no_model_folder(folder: Path) -> None:
-    assert "expected a folder" in str(refused(str(folder / SINGLE)))
-
-
 def test_a_hub_name_without_a_network_is_refused() -> None:
     error = refused("nobody/nothing")
     assert error.code == "model-not-fetched"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from PIL import Image
 
 from tests.support.training import (
     TWO_STAGES,
+    DeadlyClock,
     drawn_row,
     events_of,
     text_row,
@@ -142,7 +141,7 @@ def test_progress_is_told_on_standard_error(
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "30 pairs to train on (30 with pictures), 0 to validate on.",
-        f"1 rows refused, 0 truncated: {config.output}/rows.jsonl lists them.",
+        f"Rows refused: 1, truncated: 0; {config.output}/rows.jsonl lists them.",
         "Stage once: 30 pairs, 1 steps of 64 comparisons.",
     ]
 
@@ -206,25 +205,10 @@ def test_a_run_that_could_not_begin_may_be_mended_in_the_same_folder(tmp_path: P
 
 def test_a_signal_while_pairs_are_read_ends_the_run_before_it_trains(tmp_path: Path) -> None:
     config = with_rows(tiny_config(tmp_path), *map(drawn_row, range(6)))
-    picture = tmp_path / "data" / "red.png"
-    data = picture.read_bytes()
-    picture.unlink()
-    os.mkfifo(picture)
-
-    def send_signal_and_picture() -> None:
-        with picture.open("wb") as file:
-            os.kill(os.getpid(), signal.SIGTERM)
-            file.write(data)
-        picture.unlink()
-        picture.write_bytes(data)
-
-    thread = threading.Thread(target=send_signal_and_picture)
-    thread.start()
+    clock = DeadlyClock(at_call=0, signal_number=signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGTERM"):
-        train(config)
-    thread.join()
-    assert not (Path(config.output) / "checkpoints").exists()
-
+        train(config, clock=clock)
+    assert not (Path(config.output) / "events.jsonl").exists()
     train(config)
     assert len(events_of(Path(config.output), "step")) == 1
 
@@ -292,9 +276,20 @@ def test_a_damaged_checkpoint_is_skipped_aloud_and_its_steps_run_again(
     train(config)
     said = capfd.readouterr().err
     assert f"Skipped a damaged checkpoint: {newest.name}: " in said
-    assert "Resumed at step 8. 1 later steps were not saved and are run again." in said
+    assert "Resumed at step 8. Steps after it that were not saved and run again: 1." in said
     weights = "model/model.safetensors"
     assert (run / weights).read_bytes() == (Path(finished.output) / weights).read_bytes()
+
+
+def test_steps_that_were_not_logged_are_not_taken_for_lost(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, log_every_steps=4, validation=())
+    clock = DeadlyClock(at_call=4, signal_number=signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        train(replace(config, save_every_steps=3), clock=clock)
+    train(replace(config, save_every_steps=3))
+    run = Path(config.output)
+    assert [step["step"] for step in events_of(run, "step")] == [4, 8]
+    assert [event["lost_steps"] for event in events_of(run, "resumed")] == [0]
 
 
 def test_tasks_may_be_called_like_the_fields_of_an_event(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from vlreward.errors import CheckpointError, ConfigError
 from vlreward.modeling import attention
+from vlreward.modeling.config import Layout
 
 PartName = Literal["vision", "projector", "language"]
 
@@ -116,6 +117,20 @@ def explain_unpackable(config: PreTrainedConfig) -> str | None:
     if model_class is None or not model_class._supports_attention_backend:
         return "its attention cannot be replaced through transformers' AttentionInterface"
     return _TYPES_WITH_OWN_ATTENTION.get(text.model_type)
+
+
+def is_packed(config: PreTrainedConfig, layout: Layout) -> bool:
+    """Whether rows are packed; raises ConfigError if they must be and cannot."""
+    why_not = explain_unpackable(config)
+    if layout == "packed" and why_not is not None:
+        raise ConfigError(
+            "packing-impossible",
+            value=f"packed, but {why_not}",
+            place="model.layout",
+            expected="auto or padded for this backbone",
+            mend="Set layout to auto.",
+        )
+    return layout != "padded" and why_not is None
 
 
 def use_tree_attention(backbone: PreTrainedModel) -> None:

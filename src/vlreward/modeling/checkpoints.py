@@ -36,7 +36,7 @@ from vlreward.modeling.folders import check_folder, find_tensor, read_json
 from vlreward.modeling.heads import HeadKind, LinearHead, MlpHead, build_head
 from vlreward.modeling.network import RewardNetwork
 
-Layout = Literal["value-head", "sequence-classification"]
+FolderLayout = Literal["value-head", "sequence-classification"]
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 SETTINGS_FILE = "vlreward.json"
@@ -131,7 +131,7 @@ def load_checkpoint(
 
 
 def save_checkpoint(
-    checkpoint: RewardCheckpoint, folder: Path, *, layout: Layout = "value-head"
+    checkpoint: RewardCheckpoint, folder: Path, *, layout: FolderLayout = "value-head"
 ) -> None:
     """Writes the folder whole or not at all; scores read back are equal in float32.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+Layout = Literal["auto", "packed", "padded"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScratchConfig:
@@ -52,7 +54,7 @@ class ModelConfig:
     """Keep the projector between vision encoder and language model as it is."""
     freeze_language: bool = False
     """Keep the language model as it is."""
-    layout: Literal["auto", "packed", "padded"] = "auto"
+    layout: Layout = "auto"
     """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
     where the backbone allows it and says so where not."""
     gradient_checkpointing: bool = False

@@ -51,8 +51,8 @@ def train(
     """
     find_sources(config)
     is_new = not (Path(config.output) / "config.yaml").exists()
-    folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
     with Progress() as progress, signals_noted() as check_signals:
+        folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
         if _is_finished(folder):
             progress.say(f"The run in {folder.path} is finished.")
             return _load_finished(folder, config=config)
@@ -106,7 +106,12 @@ def _is_finished(folder: RunFolder) -> bool:
 
 def _load_finished(folder: RunFolder, *, config: TrainConfig) -> RewardModel:
     dtype = config.model.dtype if config.model.scratch is None else "float32"
-    return RewardModel.load(folder.path / "model", dtype=dtype, collation=config.collation)
+    return RewardModel.load(
+        folder.path / "model",
+        dtype=dtype,
+        collation=config.collation,
+        layout=config.model.layout,
+    )
 
 
 @dataclass(kw_only=True)
@@ -152,13 +157,13 @@ class _Run:
         """Takes back the events of steps that no checkpoint holds, and says how many those are."""
         step = self.position.step
         events = self.folder.read_events()
-        lost = max((e.fields["step"] for e in events if e.kind == "step"), default=step) - step
+        lost = max([step, *(e.fields["step"] for e in events if e.kind == "step")]) - step
         self.folder.rewind_events(step=step)
         if step == 0 and not lost:
             self.folder.append_event("started", **self._describe_data())
             return
         self.folder.append_event("resumed", step=step, lost_steps=lost, skipped=list(skipped))
-        again = f" {lost} later steps were not saved and are run again." if lost > 0 else ""
+        again = f" Steps after it that were not saved and run again: {lost}." if lost else ""
         self.progress.say(f"Resumed at step {step}.{again}")
 
     def _run_stage(self, saved: SavedState | None) -> None:
@@ -223,8 +228,8 @@ class _Run:
         )
         if self.data.refused or self.data.truncated:
             self.progress.say(
-                f"{counts['num_refused_rows']} rows refused, {counts['num_truncated_pairs']} "
-                f"truncated: {self.folder.path / 'rows.jsonl'} lists them."
+                f"Rows refused: {counts['num_refused_rows']}, truncated: "
+                f"{counts['num_truncated_pairs']}; {self.folder.path / 'rows.jsonl'} lists them."
             )
 
     def _say_stage(self, stage: StageConfig, plan: StagePlan) -> None:

@@ -68,7 +68,7 @@ def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
         projector=config.model.freeze_projector,
         language=config.model.freeze_language,
     )
-    packed = _choose_layout(config.model, checkpoint)
+    packed = backbones.is_packed(checkpoint.config, config.model.layout)
     encoder = encoder_for(checkpoint, config.collation)
     if packed:
         backbones.use_tree_attention(network.backbone)
@@ -144,20 +144,6 @@ def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:
         new_head=model.head,
         seed=model.initial_seed,
     )
-
-
-def _choose_layout(model: ModelConfig, checkpoint: RewardCheckpoint) -> bool:
-    """Whether rows are packed; raises ConfigError if they must be and cannot."""
-    why_not = backbones.explain_unpackable(checkpoint.config)
-    if model.layout == "packed" and why_not is not None:
-        raise ConfigError(
-            "packing-impossible",
-            value=f"packed, but {why_not}",
-            place="model.layout",
-            expected="auto or padded for this backbone",
-            mend="Set layout to auto.",
-        )
-    return model.layout != "padded" and why_not is None
 
 
 def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> None:
