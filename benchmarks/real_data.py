@@ -22,7 +22,7 @@ from vlreward.sources.spec import parse_source
 from vlreward.training.run import train
 from vlreward.training.validation import TaskResult, validate, with_shuffled_pictures
 
-_EPOCHS = {"blindtest": 12, "puzzlevqa": 8, "mathvision": 3, "text": 2, "all": 2}
+_EPOCHS = {"blindtest": 6, "puzzlevqa": 4, "mathvision": 1, "text": 1, "all": 1}
 _SIZES = ScratchConfig(
     hidden_size=192,
     num_layers=4,

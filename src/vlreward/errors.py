@@ -86,6 +86,18 @@ class Interrupted(VlrewardError):
     exit_code = 75
 
 
+def require(holds: bool, *, place: str, value: object, expected: str) -> None:  # noqa: FBT001
+    """Raises ConfigError unless a configuration's value is as it must be."""
+    if not holds:
+        raise ConfigError(
+            "config-value",
+            value=value,
+            place=place,
+            expected=expected,
+            mend="Change the value.",
+        )
+
+
 def _shorten(value: object, *, limit: int = 200) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

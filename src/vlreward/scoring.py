@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Tree
-from vlreward.collation.packing import assign_rows, pack, pad
+from vlreward.collation.packing import assign_rows, pack, pad, row_cost, split_tree
 from vlreward.errors import ConfigError, DataError, NonFiniteError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
@@ -166,18 +166,26 @@ class RewardModel:
     ) -> list[list[Score]]:
         network = self.checkpoint.network
         trees = [self.encoder.encode(prompt, responses) for prompt, responses in window]
-        rewards: list[list[float]] = [[] for _ in trees]
+        pieces = [
+            (index, piece)
+            for index, tree in enumerate(trees)
+            for piece in split_tree(tree, token_budget=self.token_budget, packed=self.packed)
+        ]
+        rewards: list[list[float]] = [[] for _ in pieces]
         was_training = network.training
         network.eval()
         try:
-            lengths = [len(tree) for tree in trees]
-            for row in assign_rows(lengths, token_budget=self.token_budget):
-                found = iter(self._rewards([trees[index] for index in row]))
-                for index in row:
-                    rewards[index] = list(islice(found, len(trees[index].branches)))
+            costs = [row_cost(piece, packed=self.packed) for _, piece in pieces]
+            for row in assign_rows(costs, token_budget=self.token_budget):
+                found = iter(self._rewards([pieces[place][1] for place in row]))
+                for place in row:
+                    rewards[place] = list(islice(found, len(pieces[place][1].branches)))
         finally:
             network.train(was_training)
-        return [_scores(tree, values) for tree, values in zip(trees, rewards, strict=True)]
+        scores: list[list[Score]] = [[] for _ in trees]
+        for (index, piece), values in zip(pieces, rewards, strict=True):
+            scores[index] += _scores(piece, values)
+        return scores
 
     def _rewards(self, trees: Sequence[Tree]) -> list[float]:
         """The rewards of all responses of one row; raises NonFiniteError."""

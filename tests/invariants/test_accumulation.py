@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.support.training import tiny_config
-from vlreward.records import PreferencePair
+from vlreward.records import PreferencePair, Response
 from vlreward.scoring import RewardModel
 from vlreward.sources.read import load_preferences
 from vlreward.training.comparisons import PairRow, rows_of_batch
@@ -59,8 +59,10 @@ def test_many_small_passes_make_the_step_of_one_large_pass(
 ) -> None:
     small, small_metrics, small_change = step_of(tmp_path, pairs, token_budget=1)
     large, large_metrics, large_change = step_of(tmp_path, pairs, token_budget=100_000)
-    assert (len(small), len(large)) == (7, 1)
+    assert (len(small), len(large)) == (8, 1)
     assert sum(len(row.pair_ids) for row in small) == len(large[0].pair_ids) == 8
+    assert small_metrics.num_tokens > large_metrics.num_tokens  # one prompt is laid out twice
+    small_metrics = small_metrics._replace(num_tokens=large_metrics.num_tokens)
     assert small_metrics == pytest.approx(large_metrics, rel=1e-5, abs=1e-7)
     one, other = (
         torch.cat([change[name].flatten() for name in sorted(change)]).double()
@@ -68,3 +70,31 @@ def test_many_small_passes_make_the_step_of_one_large_pass(
     )
     assert other.norm() > 0
     assert (one - other).norm() <= 1e-6 * other.norm()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_no_row_exceeds_the_budget_unless_it_holds_a_single_pair(
+    tmp_path: Path, *, packed: bool
+) -> None:
+    model = build_model(tiny_config(tmp_path), device=torch.device("cpu"))
+    [first, *_] = load_preferences(tiny_config(tmp_path).data).pairs
+    crowd = [
+        replace(first, rejected=Response(content=(f"It is colour number {index}.",)))
+        for index in range(40)
+    ]
+    rows = rows_of_batch(crowd, model.encoder, token_budget=250, packed=packed, use_margin=False)
+    assert sum(len(row.pair_ids) for row in rows) == len(crowd)
+    assert max(len(row.pair_ids) for row in rows) > 1
+    for row in rows:
+        assert row.batch.input_ids.numel() <= 250 or len(row.pair_ids) == 1
+
+
+def test_many_responses_to_one_prompt_are_scored_within_the_budget(tmp_path: Path) -> None:
+    model = build_model(tiny_config(tmp_path), device=torch.device("cpu"))
+    [first, *_] = load_preferences(tiny_config(tmp_path).data).pairs
+    responses = [Response(content=(f"It is colour number {index}.",)) for index in range(40)]
+    model.token_budget = 100_000
+    [together] = model.score_many([(first.prompt, responses)])
+    model.token_budget = 100
+    [apart] = model.score_many([(first.prompt, responses)])
+    assert [s.value for s in apart] == pytest.approx([s.value for s in together], abs=1e-5)

@@ -176,8 +176,8 @@ def test_refused_and_truncated_rows_are_listed_and_harm_no_other(tmp_path: Path)
 
 def test_truncated_validation_rows_are_listed_too(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, stages=ONE_STEP)
-    long = text_row(24, chosen="word " * 300)
-    held_out = write_rows(tmp_path / "data" / "long.jsonl", drawn_row(1), long)
+    long = text_row(124, chosen="word " * 300)
+    held_out = write_rows(tmp_path / "data" / "long.jsonl", drawn_row(30), long)
     train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
     [row] = read_rows(Path(config.output))
     assert row["what"] == "truncated" and "long.jsonl:2" in row["row"]
@@ -296,10 +296,22 @@ def test_tasks_may_be_called_like_the_fields_of_an_event(tmp_path: Path) -> None
     names = ("step", "time", "number", "overall", "kind")
     held_out = write_rows(
         tmp_path / "data" / "named.jsonl",
-        *(text_row(index, task=name) for index, name in enumerate(names)),
+        *(text_row(100 + index, task=name) for index, name in enumerate(names)),
     )
     config = tiny_config(tmp_path, stages=ONE_STEP)
     train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
     [validation] = events_of(Path(config.output), "validation")
     assert sorted(validation["tasks"]) == sorted(names)
     assert validation["overall"]["num_pairs"] == len(names)
+
+
+def test_a_validation_pair_that_is_trained_on_stops_the_run_before_it_trains(
+    tmp_path: Path,
+) -> None:
+    config = tiny_config(tmp_path, stages=ONE_STEP)
+    opposite = drawn_row(3)
+    opposite |= {"chosen": opposite["rejected"], "rejected": opposite["chosen"]}
+    held_out = write_rows(tmp_path / "data" / "leak.jsonl", drawn_row(31), opposite)
+    with pytest.raises(DataError, match=r"leak\.jsonl:2.*1 of 2 validation pairs"):
+        train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
+    assert not (Path(config.output) / "checkpoints").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vlreward.errors import require
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollationConfig:
@@ -23,3 +25,8 @@ class CollationConfig:
     published)."""
     token_budget: int = 16384
     """Most tokens of one packed row; a single comparison that is longer gets a row of its own."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "token_budget", "min_pixels", "max_pixels"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, place=name, value=value, expected="1 or more")

@@ -95,6 +95,14 @@ class Encoder:
         return Tree(prefix=prefix, branches=branches, truncated_tokens=tuple(cuts))
 
     def _refuse_unreadable(self, prompt: Prompt, responses: Sequence[Response]) -> None:
+        if not responses:
+            raise DataError(
+                "responses-missing",
+                value="a prompt without a response",
+                place="row",
+                expected="one or more responses",
+                mend="Drop the row.",
+            )
         has_pictures = bool(prompt.pictures) or any(response.pictures for response in responses)
         if has_pictures and self.preparation is None:
             raise DataError(

@@ -7,7 +7,7 @@ I pictures, D values of a patch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -108,6 +108,33 @@ def assign_rows(lengths: Sequence[int], *, token_budget: int) -> list[list[int]]
             rows[fitting].append(index)
             room[fitting] -= lengths[index]
     return [sorted(row) for row in rows]
+
+
+def row_cost(tree: Tree, *, packed: bool) -> int:
+    """How many tokens a tree takes of a row: its own when packed, padded prompts and all if not."""
+    if packed:
+        return len(tree)
+    return len(tree.branches) * (len(tree.prefix) + max(len(branch) for branch in tree.branches))
+
+
+def split_tree(tree: Tree, *, token_budget: int, packed: bool) -> list[Tree]:
+    """The tree as trees of neighbouring branches that fit the budget or have one branch."""
+    if row_cost(tree, packed=packed) <= token_budget or len(tree.branches) == 1:
+        return [tree]
+    half = len(tree.branches) // 2
+    return [
+        piece
+        for part in (slice(None, half), slice(half, None))
+        for piece in split_tree(
+            replace(
+                tree,
+                branches=tree.branches[part],
+                truncated_tokens=tree.truncated_tokens[part],
+            ),
+            token_budget=token_budget,
+            packed=packed,
+        )
+    ]
 
 
 def pack(trees: Sequence[Tree], preparation: PicturePreparation | None) -> PackedBatch:

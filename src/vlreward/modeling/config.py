@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vlreward.errors import require
+
 Layout = Literal["auto", "packed", "padded"]
 
 
@@ -15,7 +17,7 @@ class ScratchConfig:
     tokenizer: str | None = None
     """Folder of a tokenizer in Qwen's format; unset means the small one in this package."""
     hidden_size: int = 256
-    """Width of the language model, a multiple of `num_heads`."""
+    """Width of the language model, a multiple of twice `num_heads`."""
     num_layers: int = 4
     """Layers of the language model."""
     num_heads: int = 4
@@ -23,7 +25,7 @@ class ScratchConfig:
     num_key_value_heads: int = 2
     """Key and value heads of the language model."""
     vision_hidden_size: int = 192
-    """Width of the vision encoder, a multiple of `vision_num_heads`."""
+    """Width of the vision encoder, a multiple of four times `vision_num_heads`."""
     vision_num_layers: int = 4
     """Layers of the vision encoder; each attends to the whole picture."""
     vision_num_heads: int = 4
@@ -31,6 +33,21 @@ class ScratchConfig:
     rope_theta: float = 100.0
     """Base of the rotary positions: small, so that neighbouring patches of a small picture turn
     by different angles (at Qwen's 1,000,000 their rows and columns look alike to small heads)."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "num_heads", "num_key_value_heads", "vision_num_layers"):
+            value = getattr(self, name)
+            require(value >= 1, place=f"scratch.{name}", value=value, expected="1 or more")
+        divisions = (
+            ("hidden_size", 2 * self.num_heads),
+            ("num_heads", self.num_key_value_heads),
+            ("vision_hidden_size", 4 * max(1, self.vision_num_heads)),
+        )
+        for name, divisor in divisions:
+            value = getattr(self, name)
+            holds = value >= 1 and value % divisor == 0
+            place = f"scratch.{name}"
+            require(holds, place=place, value=value, expected=f"a multiple of {divisor}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

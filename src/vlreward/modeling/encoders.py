@@ -45,7 +45,7 @@ def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Enc
 def _refuse_misfit(tokenizer: Tokenizer, checkpoint: RewardCheckpoint) -> None:
     """Raises CheckpointError if the tokenizer is of another model than the weights."""
     num_ids, num_rows = (
-        tokenizer.hugging_face.vocab_size,
+        max(tokenizer.hugging_face.get_vocab().values()) + 1,
         checkpoint.config.get_text_config().vocab_size,
     )
     image_id = getattr(checkpoint.config, "image_token_id", None)

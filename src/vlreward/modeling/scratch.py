@@ -8,7 +8,6 @@ import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from vlreward.collation.text import Tokenizer
-from vlreward.errors import ConfigError
 from vlreward.modeling.checkpoints import RewardCheckpoint, RewardSettings
 from vlreward.modeling.config import ScratchConfig
 from vlreward.modeling.heads import HeadKind, build_head
@@ -23,11 +22,16 @@ def build_scratch(
     *,
     text_folder: Path,
     head: HeadKind,
+    dtype: torch.dtype = torch.float32,
     seed: int,
 ) -> RewardCheckpoint:
-    """A float32 network with random weights, the same for the same seed."""
-    torch.manual_seed(seed)
-    backbone = Qwen2_5_VLModel(qwen_config(config, tokenizer))
+    """A network with random weights, the same for the same seed; torch's generator is left alone.
+
+    The head is float32 always, `dtype` is the backbone's.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = Qwen2_5_VLModel(qwen_config(config, tokenizer)).to(dtype)
     return RewardCheckpoint(
         network=RewardNetwork(
             backbone, build_head(head, hidden_size=config.hidden_size, seed=seed)
@@ -38,15 +42,7 @@ def build_scratch(
 
 
 def qwen_config(config: ScratchConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
-    """The Qwen2.5-VL configuration of these sizes; raises ConfigError if they do not divide."""
-    if config.hidden_size % (2 * config.num_heads):
-        raise ConfigError(
-            "scratch-sizes",
-            value=f"hidden_size {config.hidden_size} with {config.num_heads} heads",
-            place="model.scratch",
-            expected="hidden_size a multiple of twice num_heads",
-            mend="Change one of them.",
-        )
+    """The Qwen2.5-VL configuration of these sizes."""
     half = config.hidden_size // config.num_heads // 2
     sections = [half - 2 * (3 * half // 8), 3 * half // 8, 3 * half // 8]
     return Qwen2_5_VLConfig(

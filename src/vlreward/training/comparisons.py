@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vlreward.collation.encoding import Encoder, Tree
-from vlreward.collation.packing import PackedBatch, PaddedBatch, assign_rows, pack, pad
+from vlreward.collation.packing import PackedBatch, PaddedBatch, assign_rows, pack, pad, row_cost
 from vlreward.errors import DataError, VlrewardError
 from vlreward.records import PreferencePair, Prompt, Response
 
@@ -97,9 +97,26 @@ def rows_of_batch(
     packed: bool,
     use_margin: bool,
 ) -> list[PairRow]:
-    """The rows of one global batch; together they hold every pair exactly once."""
-    trees = _pair_trees(pairs, encoder, use_margin=use_margin)
-    assignment = assign_rows([len(tree) for tree, _ in trees], token_budget=token_budget)
+    """The rows of one global batch; together they hold every pair exactly once.
+
+    No row exceeds the budget unless it holds a single pair: pairs of one prompt that do not fit
+    together become several trees.
+    """
+    by_prompt: dict[Prompt, list[PreferencePair]] = {}
+    for pair in pairs:
+        by_prompt.setdefault(pair.prompt, []).append(pair)
+
+    def grow(same_prompt: Sequence[PreferencePair]) -> list[_PairTree]:
+        grown = _pair_tree(same_prompt, encoder, use_margin=use_margin)
+        fits = row_cost(grown.tree, packed=packed) <= token_budget
+        if fits or len(same_prompt) == 1:
+            return [grown]
+        half = len(same_prompt) // 2
+        return [*grow(same_prompt[:half]), *grow(same_prompt[half:])]
+
+    trees = [tree for same_prompt in by_prompt.values() for tree in grow(same_prompt)]
+    costs = [row_cost(tree, packed=packed) for tree, _ in trees]
+    assignment = assign_rows(costs, token_budget=token_budget)
     return [_row([trees[i] for i in row], encoder, packed=packed) for row in assignment]
 
 
@@ -123,26 +140,20 @@ def _refuse_equal_branches(tree: Tree) -> None:
             )
 
 
-def _pair_trees(
-    pairs: Sequence[PreferencePair], encoder: Encoder, *, use_margin: bool
-) -> list[_PairTree]:
-    by_prompt: dict[Prompt, list[PreferencePair]] = {}
-    for pair in pairs:
-        by_prompt.setdefault(pair.prompt, []).append(pair)
-    trees = []
-    for prompt, same_prompt in by_prompt.items():
-        places: dict[Response, int] = {}
-        members = [
-            _Member(
-                pair_id=pair.id,
-                chosen=places.setdefault(pair.chosen, len(places)),
-                rejected=places.setdefault(pair.rejected, len(places)),
-                margin=(pair.judgment.margin or 0.0) if use_margin else 0.0,
-            )
-            for pair in same_prompt
-        ]
-        trees.append(_PairTree(encoder.encode(prompt, list(places)), members))
-    return trees
+def _pair_tree(
+    same_prompt: Sequence[PreferencePair], encoder: Encoder, *, use_margin: bool
+) -> _PairTree:
+    places: dict[Response, int] = {}
+    members = [
+        _Member(
+            pair_id=pair.id,
+            chosen=places.setdefault(pair.chosen, len(places)),
+            rejected=places.setdefault(pair.rejected, len(places)),
+            margin=(pair.judgment.margin or 0.0) if use_margin else 0.0,
+        )
+        for pair in same_prompt
+    ]
+    return _PairTree(encoder.encode(same_prompt[0].prompt, list(places)), members)
 
 
 def _row(trees: Sequence[_PairTree], encoder: Encoder, *, packed: bool) -> PairRow:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vlreward.collation.config import CollationConfig
-from vlreward.errors import ConfigError
+from vlreward.errors import require
 from vlreward.modeling.config import ModelConfig
 from vlreward.sources.config import SourceConfig
 
@@ -54,11 +54,16 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"optimizer.{name}", value, "[0, 1)")
-        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        _require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "above 0")
+            require(0 <= value < 1, place=f"optimizer.{name}", value=value, expected="[0, 1)")
+        require(
+            self.weight_decay >= 0,
+            place="optimizer.weight_decay",
+            value=self.weight_decay,
+            expected="0 or more",
+        )
+        require(self.epsilon > 0, place="optimizer.epsilon", value=self.epsilon, expected="above 0")
         norm = self.max_gradient_norm
-        _require(norm > 0, "optimizer.max_gradient_norm", norm, "above 0")
+        require(norm > 0, place="optimizer.max_gradient_norm", value=norm, expected="above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +78,19 @@ class ObjectiveConfig:
     """Probability that a label is taken to be wrong."""
 
     def __post_init__(self) -> None:
-        _require(self.centering >= 0, "objective.centering", self.centering, "0 or more")
+        require(
+            self.centering >= 0,
+            place="objective.centering",
+            value=self.centering,
+            expected="0 or more",
+        )
         smoothing = self.label_smoothing
-        _require(0 <= smoothing < 0.5, "objective.label_smoothing", smoothing, "[0, 0.5)")
+        require(
+            0 <= smoothing < 0.5,
+            place="objective.label_smoothing",
+            value=smoothing,
+            expected="[0, 0.5)",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,33 +126,50 @@ class TrainConfig:
     """Stop if more than this share of the training rows cannot be used."""
 
     def __post_init__(self) -> None:
-        _require(bool(self.data), "data", "none", "at least one source")
-        _require(bool(self.stages), "stages", "none", "at least one stage")
-        _require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "1 or more")
-        _require(self.save_every_steps >= 1, "save_every_steps", self.save_every_steps, "1 or more")
-        _require(self.log_every_steps >= 1, "log_every_steps", self.log_every_steps, "1 or more")
+        require(bool(self.data), place="data", value="none", expected="at least one source")
+        require(bool(self.stages), place="stages", value="none", expected="at least one stage")
+        require(
+            self.keep_checkpoints >= 1,
+            place="keep_checkpoints",
+            value=self.keep_checkpoints,
+            expected="1 or more",
+        )
+        require(
+            self.save_every_steps >= 1,
+            place="save_every_steps",
+            value=self.save_every_steps,
+            expected="1 or more",
+        )
+        require(
+            self.log_every_steps >= 1,
+            place="log_every_steps",
+            value=self.log_every_steps,
+            expected="1 or more",
+        )
         every = self.validate_every_steps
-        _require(every >= 0, "validate_every_steps", every, "0 or more")
+        require(every >= 0, place="validate_every_steps", value=every, expected="0 or more")
         share = self.max_refused_share
-        _require(0 <= share <= 1, "max_refused_share", share, "[0, 1]")
+        require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
         for index, stage in enumerate(self.stages):
             place = f"stages.{index}"
-            _require(stage.epochs >= 1, f"{place}.epochs", stage.epochs, "1 or more")
-            _require(stage.batch_size >= 1, f"{place}.batch_size", stage.batch_size, "1 or more")
-            _require(
-                0 < stage.learning_rate < 1, f"{place}.learning_rate", stage.learning_rate, "(0, 1)"
+            require(
+                stage.epochs >= 1, place=f"{place}.epochs", value=stage.epochs, expected="1 or more"
             )
-            _require(
-                0 <= stage.warmup_ratio <= 1, f"{place}.warmup_ratio", stage.warmup_ratio, "[0, 1]"
+            require(
+                stage.batch_size >= 1,
+                place=f"{place}.batch_size",
+                value=stage.batch_size,
+                expected="1 or more",
             )
-
-
-def _require(holds: bool, place: str, value: object, expected: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise ConfigError(
-            "config-value",
-            value=value,
-            place=place,
-            expected=expected,
-            mend="Change the value.",
-        )
+            require(
+                0 < stage.learning_rate < 1,
+                place=f"{place}.learning_rate",
+                value=stage.learning_rate,
+                expected="(0, 1)",
+            )
+            require(
+                0 <= stage.warmup_ratio <= 1,
+                place=f"{place}.warmup_ratio",
+                value=stage.warmup_ratio,
+                expected="[0, 1]",
+            )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_json_atomically
 from vlreward.errors import Interrupted, VlrewardError
+from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardSettings
 from vlreward.runs import Clock, RunFolder
 from vlreward.scoring import RewardModel
@@ -30,7 +31,7 @@ from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.plots import draw_curves
 from vlreward.training.progress import Progress
 from vlreward.training.setup import RunData, build_model, find_sources, read_data, select_pairs
-from vlreward.training.state import Position, SavedState, load_newest, restore_random, save_state
+from vlreward.training.state import Position, load_newest, restore_random, save_state
 from vlreward.training.validation import TaskResult, Validation, validate
 
 _MAX_PAIRS_FOR_STATISTICS = 512
@@ -39,7 +40,7 @@ _MAX_PAIRS_FOR_STATISTICS = 512
 def train(
     config: TrainConfig,
     *,
-    command: Sequence[str] = tuple(sys.argv),
+    command: Sequence[str] = (),
     clock: Clock = time.time,
 ) -> RewardModel:
     """Trains a reward model in `config.output` and returns it; resumes what is there.
@@ -76,6 +77,9 @@ def _prepare(
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(config, device=device)
+    why_padded = backbones.explain_unpackable(model.checkpoint.config)
+    if config.model.layout == "auto" and why_padded is not None:
+        progress.say(f"Rows are padded, not packed, because of the backbone: {why_padded}.")
     with progress.phase("Reading pairs") as advance:
 
         def after_row() -> None:
@@ -105,10 +109,9 @@ def _is_finished(folder: RunFolder) -> bool:
 
 
 def _load_finished(folder: RunFolder, *, config: TrainConfig) -> RewardModel:
-    dtype = config.model.dtype if config.model.scratch is None else "float32"
     return RewardModel.load(
         folder.path / "model",
-        dtype=dtype,
+        dtype=config.model.dtype,
         collation=config.collation,
         layout=config.model.layout,
     )
@@ -126,22 +129,23 @@ class _Run:
     check_signals: Callable[[], None]
     """Raises Interrupted if a signal came."""
     position: Position = field(default_factory=Position)
+    optimizer_state: dict[str, Tensor] | None = None
+    """Of a checkpoint, until the stage that it belongs to begins."""
 
     def finish(self) -> RewardModel:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
         self._say_data()
-        saved = self._restore()
+        self._restore()
         try:
             while self.position.stage < len(self.config.stages):
-                self._run_stage(saved)
-                saved = None
+                self._run_stage()
                 self.check_signals()
         except VlrewardError as error:
             self.folder.append_event("stopped", code=error.code, why=str(error))
             raise
         return self._export()
 
-    def _restore(self) -> SavedState | None:
+    def _restore(self) -> None:
         """Goes back to the newest valid checkpoint, if there is one."""
         saved, skipped = load_newest(self._checkpoints)
         for message in skipped:
@@ -150,8 +154,8 @@ class _Run:
             self.position = saved.position
             self.model.checkpoint.network.load_state_dict(saved.model)
             restore_random(saved.random)
+            self.optimizer_state = saved.optimizer
         self._rewind(skipped)
-        return saved
 
     def _rewind(self, skipped: Sequence[str]) -> None:
         """Takes back the events of steps that no checkpoint holds, and says how many those are."""
@@ -166,7 +170,7 @@ class _Run:
         again = f" Steps after it that were not saved and run again: {lost}." if lost else ""
         self.progress.say(f"Resumed at step {step}.{again}")
 
-    def _run_stage(self, saved: SavedState | None) -> None:
+    def _run_stage(self) -> None:
         stage = self.config.stages[self.position.stage]
         plan = StagePlan(
             stage=stage,
@@ -175,8 +179,9 @@ class _Run:
         )
         network = self.model.checkpoint.network
         optimizer = MasterAdamW(network.named_parameters(), self.config.optimizer)
-        if saved is not None and self.position.stage_step > 0:
-            optimizer.load_state(saved.optimizer)
+        if self.optimizer_state is not None and self.position.stage_step > 0:
+            optimizer.load_state(self.optimizer_state)
+        self.optimizer_state = None
         self._say_stage(stage, plan)
         with self.progress.phase(
             f"Stage {stage.name}", total=plan.num_steps, done=self.position.stage_step

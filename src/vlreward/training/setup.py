@@ -28,7 +28,7 @@ from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.files import find_files
 from vlreward.sources.read import read_preferences
-from vlreward.training.comparisons import UsablePairs, find_usable
+from vlreward.training.comparisons import UsablePairs, describe_place, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
@@ -99,6 +99,7 @@ def read_data(
     _refuse_unless_enough(data.train, share=config.max_refused_share, folder=folder)
     if config.validation:
         _refuse_unless_enough(data.validation, share=1.0, folder=folder)
+    _refuse_overlap(data)
     for stage in config.stages:
         select_pairs(data.train.pairs, stage)
     return data
@@ -135,15 +136,25 @@ def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:
             load_tokenizer(folder),
             text_folder=folder,
             head=model.head,
+            dtype=getattr(torch, model.dtype),
             seed=model.initial_seed,
         )
     assert model.path is not None
-    return load_checkpoint(
+    checkpoint = load_checkpoint(
         find_model_folder(model.path, revision=model.revision),
         dtype=getattr(torch, model.dtype),
         new_head=model.head,
         seed=model.initial_seed,
     )
+    if checkpoint.settings.head != model.head:
+        raise ConfigError(
+            "head-differs",
+            value=model.head,
+            place="model.head",
+            expected=f"{checkpoint.settings.head}, the head of the reward model at {model.path}",
+            mend=f"Set model.head to {checkpoint.settings.head}, or start from a base model.",
+        )
+    return checkpoint
 
 
 def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> None:
@@ -157,6 +168,20 @@ def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> 
             expected=f"at most {share:.0%} refused, and some left",
             mend="Mend the rows listed there, or raise max_refused_share. The first one: "
             f"{found.refused[0]}",
+        )
+
+
+def _refuse_overlap(data: RunData) -> None:
+    """Raises DataError if a validation pair, or its opposite, is among the training pairs."""
+    trained = {one.id for pair in data.train.pairs for one in (pair, pair.swapped())}
+    shared = [pair for pair in data.validation.pairs if pair.id in trained]
+    if shared:
+        raise DataError(
+            "validation-in-training",
+            value=f"{len(shared)} of {len(data.validation.pairs)} validation pairs",
+            place=describe_place(shared[0]),
+            expected="validation pairs that are not trained on",
+            mend="Name the split of each file (#train, #val), or drop these rows from one side.",
         )
 
 
