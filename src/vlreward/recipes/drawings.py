@@ -31,7 +31,7 @@ def drawings(*, data: str, validation: str, output: str) -> TrainConfig:
         collation=CollationConfig(max_length=512, token_budget=4096),
         stages=(
             StageConfig(
-                name="drawings", epochs=4, learning_rate=1e-3, batch_size=64, warmup_ratio=0.05
+                name="drawings", epochs=5, learning_rate=1e-3, batch_size=64, warmup_ratio=0.05
             ),
         ),
         optimizer=OptimizerConfig(weight_decay=0.01),
