@@ -314,3 +314,8 @@ def test_a_folder_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(CheckpointError) as refused:
         RewardModel.load(name)
     assert name in str(refused.value)
+
+
+def test_a_device_that_is_not_there_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gpu.*expected cpu, cuda"):
+        RewardModel.load(tmp_path, device="gpu")

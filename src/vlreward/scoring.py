@@ -91,7 +91,7 @@ class RewardModel:
         where there is one; `collation` to what the model was trained with. `layout` is as in
         `ModelConfig`. Raises CheckpointError if the folder cannot be used.
         """
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        target = _find_device(device)
         if dtype == "auto":
             dtype = "bfloat16" if target.type == "cuda" else "float32"
         folder = find_model_folder(str(path_or_name), revision=revision)
@@ -202,6 +202,22 @@ class RewardModel:
                 mend="Load the model in bfloat16 or float32; else its training diverged.",
             )
         return rewards
+
+
+def _find_device(name: str | None) -> torch.device:
+    """The named device, else the GPU if there is one; raises ConfigError if it is not there."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "device-missing",
+            value=name,
+            place="device",
+            expected="cpu, cuda, cuda:1 or another device that torch can use here",
+            mend="Leave device out to take the GPU if there is one, else the CPU.",
+        ) from error
+    return device
 
 
 def _scores(tree: Tree, rewards: Sequence[float]) -> list[Score]:

@@ -12,8 +12,9 @@ def order_batches(
 ) -> list[list[int]]:
     """Shuffles comparisons into batches of `batch_size`; the last one may be smaller.
 
-    `group_of` names each comparison's prompt. Comparisons of one prompt stay together, so that
-    they can share its tokens; prompts come in random order. Every index appears exactly once.
+    `group_of` names each comparison's prompt. Comparisons of one prompt follow each other, so that
+    they can share its tokens (a batch's end may part them); prompts come in random order.
+    Every index appears exactly once.
     """
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(group_of):

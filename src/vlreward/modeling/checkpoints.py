@@ -62,8 +62,8 @@ _TEXT_FILES = (
 class RewardSettings:
     """What a reward model remembers of its training, kept in vlreward.json.
 
-    `reward_mean` and `reward_std` are those of its training responses. `max_length`, `min_pixels`
-    and `max_pixels` are what it was trained with.
+    `reward_mean` and `reward_std` are those of a sample of its training responses. `max_length`,
+    `min_pixels` and `max_pixels` are what it was trained with.
     """
 
     head: HeadKind = "linear"

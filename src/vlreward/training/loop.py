@@ -206,8 +206,8 @@ def _not_finite(what: str, pair_ids: Sequence[str]) -> NonFiniteError:
         value=f"NaN or infinity in the {what}",
         place=f"pairs {', '.join(pair_ids[:8])}{' …' if len(pair_ids) > 8 else ''}",
         expected="finite numbers",
-        mend="Look at these pairs (vlreward's ids); lower the learning rate. The last checkpoint "
-        "is sound.",
+        mend="Look at these pairs (vlreward's ids). To change the learning rate, start a new run "
+        "in a new folder.",
     )
 
 
