@@ -22,13 +22,13 @@ from vlreward.sources.spec import parse_source
 from vlreward.training.run import train
 from vlreward.training.validation import TaskResult, validate, with_shuffled_pictures
 
-_EPOCHS = {"blindtest": 6, "puzzlevqa": 4, "mathvision": 1, "text": 1, "all": 1}
+_EPOCHS = {"blindtest": 40, "puzzlevqa": 20, "mathvision": 3, "text": 3, "all": 5}
 _SIZES = ScratchConfig(
-    hidden_size=192,
-    num_layers=4,
+    hidden_size=128,
+    num_layers=3,
     num_heads=4,
-    vision_hidden_size=128,
-    vision_num_layers=4,
+    vision_hidden_size=96,
+    vision_num_layers=3,
     vision_num_heads=4,
 )
 
@@ -62,6 +62,7 @@ def _run(name: str, arguments: Arguments) -> list[str]:
             validation=[f"{file}#val" for file in files],
             output=str(arguments.output / name),
             epochs=_EPOCHS[name],
+            batch_size=16,
             sizes=_SIZES,
         )
     )

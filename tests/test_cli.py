@@ -236,8 +236,30 @@ def test_scoring_good_rows_ends_with_zero(
     assert (done.code, done.out) == (0, "2 rows scored, 0 refused: out.jsonl\n")
 
 
+def test_rows_of_one_split_are_scored_in_the_layout_asked_for(
+    vlreward: Run, tmp_path: Path, model_folder: Path
+) -> None:
+    rows = [text_row(0, split="train"), text_row(1, split="val"), drawn_row(2, split="val")]
+    write_rows(tmp_path / "in.jsonl", *rows)
+    found = {}
+    for layout in ("packed", "padded"):
+        done = vlreward(
+            *("score", "in.jsonl#val", "--model", str(model_folder)),
+            *("--output", f"{layout}.jsonl", "--layout", layout),
+        )
+        assert (done.code, done.out) == (0, f"2 rows scored, 0 refused: {layout}.jsonl\n")
+        found[layout] = [
+            json.loads(line) for line in Path(f"{layout}.jsonl").read_text().splitlines()
+        ]
+    assert [line["id"] for line in found["packed"]] == ["text-1", "drawn-2"]
+    for packed, padded in zip(found["packed"], found["padded"], strict=True):
+        assert packed["rewards"] == pytest.approx(padded["rewards"], abs=1e-5)
+
+
 def test_scoring_a_missing_file_is_refused(vlreward: Run, model_folder: Path) -> None:
     done = vlreward("score", "nowhere.jsonl", "--model", str(model_folder), "--output", "o.jsonl")
+    assert_refused(done, 3, "nowhere.jsonl")
+    done = vlreward("score", "nowhere.jsonl", "--model", "nor/this", "--output", "o.jsonl")
     assert_refused(done, 3, "nowhere.jsonl")
     assert not Path("o.jsonl").exists()
 
@@ -247,6 +269,7 @@ def test_a_folder_that_is_no_reward_model_is_refused(
     vlreward: Run, tmp_path: Path, model_folder: Path, verb: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    write_rows(tmp_path / "in.jsonl", text_row(0))
 
     def run(model: str) -> Done:
         if verb == "export":
@@ -267,6 +290,8 @@ def test_an_export_is_written_and_an_existing_folder_refused(
     written = {path: path.read_bytes() for path in Path("out").iterdir()}
     assert_refused(vlreward("export", str(model_folder), "out"), 2, "out", "nothing is yet")
     assert {path: path.read_bytes() for path in Path("out").iterdir()} == written
+    done = vlreward("export", str(model_folder), "other", "--revision", "main")
+    assert_refused(done, 2, "revision", "local folder")
 
 
 def test_an_interrupt_from_the_keyboard_ends_with_130(vlreward: Run) -> None:

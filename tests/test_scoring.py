@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 
 from tests.support import tiny
 from vlreward.collation.config import CollationConfig
-from vlreward.errors import CheckpointError, ConfigError, DataError, NonFiniteError
+from vlreward.errors import CheckpointError, ConfigError, DataError, NonFiniteError, PictureError
 from vlreward.modeling.checkpoints import save_checkpoint
 from vlreward.pictures import admit
 from vlreward.records import Prompt, Response
@@ -279,6 +279,49 @@ def test_many_comparisons_are_scored_lazily_and_in_order(model: RewardModel) -> 
         assert [score.value for score in found[index]] == pytest.approx(
             model.score(prompt, responses), abs=1e-5
         )
+
+
+def test_a_picture_that_goes_while_others_are_scored_costs_its_own_comparison_alone(
+    model: RewardModel, tmp_path: Path
+) -> None:
+    Image.new("RGB", (60, 60), "red").save(tmp_path / "red.png")
+    gone = tiny.prompt(admit(tmp_path / "red.png"), "Which colour?")
+    comparisons = [
+        (tiny.prompt("Number 1?"), [tiny.response("Yes."), tiny.response("No.")]),
+        (gone, [tiny.response("Red."), tiny.response("Blue.")]),
+        (tiny.prompt("word " * 300), [tiny.response("Long.")]),
+        (tiny.prompt("Number 2?"), [tiny.response("Yes.")]),
+    ]
+    (tmp_path / "red.png").unlink()
+    outcomes = list(model.score_each(comparisons))
+    assert [type(outcome) for outcome in outcomes] == [list, PictureError, DataError, list]
+    for index in (0, 3):
+        expected = model.score(*comparisons[index])
+        found = outcomes[index]
+        assert isinstance(found, list)
+        assert [score.value for score in found] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(PictureError):
+        list(model.score_many(comparisons))
+
+
+def test_numbers_that_are_not_finite_cost_their_own_comparison_alone(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparisons = [
+        (tiny.prompt(f"Number {n}?"), [tiny.response("Yes."), tiny.response("No.")])
+        for n in range(3)
+    ]
+    network = model.checkpoint.network
+
+    def spoil(_module: Any, _inputs: Any, rewards: torch.Tensor) -> torch.Tensor:
+        return torch.cat([rewards[:3], rewards[3:4] * math.nan, rewards[4:]])
+
+    handle = network.register_forward_hook(spoil)
+    try:
+        outcomes = list(model.score_each(comparisons))
+    finally:
+        handle.remove()
+    assert [type(outcome) for outcome in outcomes] == [list, NonFiniteError, list]
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,11 @@ import tyro
 
 from vlreward import __version__, configuration
 from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.modeling.config import Layout
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
+from vlreward.sources.read import find_source
 from vlreward.sources.spec import describe_source, parse_source
 from vlreward.training.config import TrainConfig
 
@@ -50,7 +52,8 @@ class ScoreArguments:
     """Give every row of a file its rewards."""
 
     source: tyro.conf.Positional[str]
-    """JSONL, JSON or Parquet: rows of prompt and responses, or preference pairs."""
+    """Rows of prompt and responses, or preference pairs: path[#split], or
+    hub:owner/name[@revision][#split]."""
     model: str
     """A reward model's folder or hub name."""
     output: Path
@@ -61,6 +64,9 @@ class ScoreArguments:
     """Where to compute; the GPU if there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the backbone; auto is float32 on the CPU, bfloat16 on a GPU."""
+    layout: Layout = "auto"
+    """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
+    where the backbone allows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,8 @@ class ExportArguments:
     """A reward model's folder or hub name."""
     output: tyro.conf.Positional[Path]
     """The folder to write; it must not exist."""
+    revision: str | None = None
+    """Hub revision of the model."""
     layout: Literal["value-head", "sequence-classification"] = "sequence-classification"
     """`value-head` for LLaMA-Factory and the Skywork recipe, `sequence-classification` for vLLM,
     ms-swift, TRL and OpenRLHF."""
@@ -131,23 +139,34 @@ def _train(arguments: list[str]) -> int:
 
 def _score(arguments: list[str]) -> int:
     given = tyro.cli(ScoreArguments, args=arguments, prog="vlreward score")
+    source = parse_source(given.source)
+    find_source(source)
     from vlreward.scoring import RewardModel
     from vlreward.workflows.score import score_file
 
     model = RewardModel.load(
-        given.model, revision=given.revision, device=given.device, dtype=given.dtype
+        given.model,
+        revision=given.revision,
+        device=given.device,
+        dtype=given.dtype,
+        layout=given.layout,
     )
-    found = score_file(model, given.source, output=given.output)
+    found = score_file(model, source, output=given.output)
     print(f"{found.num_scored} rows scored, {found.num_refused} refused: {given.output}")
     return DataError.exit_code if found.num_refused else 0
 
 
 def _export(arguments: list[str]) -> int:
     given = tyro.cli(ExportArguments, args=arguments, prog="vlreward export")
-    from vlreward.scoring import RewardModel
+    from vlreward.workflows.export import export_model
 
-    model = RewardModel.load(given.model, dtype=given.dtype)
-    model.save(given.output, layout=given.layout)
+    export_model(
+        given.model,
+        given.output,
+        revision=given.revision,
+        layout=given.layout,
+        dtype=given.dtype,
+    )
     print(f"Written to {given.output} as {given.layout}.")
     return 0
 

@@ -11,10 +11,12 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -38,16 +40,17 @@ class Manifest:
     files: dict[str, FileEntry]
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; replaces an older one and makes missing parent folders.
+@contextmanager
+def written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write piece by piece that takes its name only when it is whole and on the disk.
 
-    Safe for several writers of one path: one of them wins.
+    It replaces an older one; missing parent folders are made. After an error nothing remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -55,6 +58,15 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _flush_to_disk(path.parent)
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all; replaces an older one and makes missing parent folders.
+
+    Safe for several writers of one path: one of them wins.
+    """
+    with written_atomically(path) as file:
+        file.write(data)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -27,8 +27,8 @@ Config = TypeVar("Config")
 class Event:
     """One thing that happened in a run.
 
-    `number` counts the run's events from 0, across restarts; `time` is in seconds since 1970;
-    `fields` are whatever belongs to the `kind`.
+    `number` grows from 0 over all restarts, with gaps where a resumed run took events back;
+    `time` is in seconds since 1970; `fields` are whatever belongs to the `kind`.
     """
 
     number: int
@@ -82,6 +82,11 @@ class RunFolder:
             )
         run._resume_events()
         return run
+
+    def withdraw(self) -> None:
+        """Takes configuration and command of a run that could not begin back, to be mended."""
+        self.config_path.unlink()
+        self.command_path.unlink()
 
     @property
     def config_path(self) -> Path:

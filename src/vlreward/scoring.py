@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import assign_rows, pack, pad, row_cost, split_tree
-from vlreward.errors import ConfigError, DataError, NonFiniteError
+from vlreward.errors import ConfigError, DataError, NonFiniteError, VlrewardError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
     FolderLayout,
@@ -43,7 +43,9 @@ ImageInput = str | Path | bytes | Image.Image | Picture
 PromptInput = str | Sequence[Mapping[str, Any]] | Prompt
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
-_COMPARISONS_AT_A_TIME = 64
+COMPARISONS_AT_A_TIME = 64
+"""How many comparisons are encoded together, to share forward passes."""
+
 _IMAGE_TYPES = (str, Path, bytes, Image.Image, Picture)
 _FORMAT_OF_MODE = {mode: "PNG" for mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")} | {
     mode: "TIFF" for mode in ("F", "I", "CMYK")
@@ -141,10 +143,19 @@ class RewardModel:
     ) -> Iterator[list[Score]]:
         """Scores of many comparisons, lazily, in their order; see `Scorer`.
 
-        Raises DataError on a comparison that cannot be encoded.
+        Raises DataError or NonFiniteError on a comparison that cannot be scored.
         """
+        for outcome in self.score_each(comparisons):
+            if isinstance(outcome, VlrewardError):
+                raise outcome
+            yield outcome
+
+    def score_each(
+        self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
+    ) -> Iterator[list[Score] | VlrewardError]:
+        """As `score_many`, but one that cannot be scored yields its error and harms no other."""
         source = iter(comparisons)
-        while window := list(islice(source, _COMPARISONS_AT_A_TIME)):
+        while window := list(islice(source, COMPARISONS_AT_A_TIME)):
             yield from self._score_window(window)
 
     def save(self, folder: str | Path, *, layout: FolderLayout = "value-head") -> None:
@@ -160,48 +171,57 @@ class RewardModel:
             token_budget=self.token_budget,
         )
 
-    @torch.no_grad()
     def _score_window(
         self, window: Sequence[tuple[Prompt, Sequence[Response]]]
-    ) -> list[list[Score]]:
+    ) -> list[list[Score] | VlrewardError]:
+        outcomes: list[list[Score] | VlrewardError] = []
+        pieces: list[tuple[int, Tree]] = []
+        for index, (prompt, responses) in enumerate(window):
+            try:
+                tree = self.encoder.encode(prompt, responses)
+            except DataError as error:
+                outcomes.append(error)
+                continue
+            outcomes.append([])
+            split = split_tree(tree, token_budget=self.token_budget, packed=self.packed)
+            pieces += [(index, piece) for piece in split]
+        rewards = self._rewards([piece for _, piece in pieces])
+        for (index, piece), values in zip(pieces, rewards, strict=True):
+            before = outcomes[index]
+            if isinstance(before, list):
+                is_error = isinstance(values, VlrewardError)
+                outcomes[index] = values if is_error else [*before, *_scores(piece, values)]
+        return outcomes
+
+    @torch.no_grad()
+    def _rewards(self, trees: Sequence[Tree]) -> list[list[float] | VlrewardError]:
+        """Of each tree the rewards of its branches, or why there are none."""
         network = self.checkpoint.network
-        trees = [self.encoder.encode(prompt, responses) for prompt, responses in window]
-        pieces = [
-            (index, piece)
-            for index, tree in enumerate(trees)
-            for piece in split_tree(tree, token_budget=self.token_budget, packed=self.packed)
-        ]
-        rewards: list[list[float]] = [[] for _ in pieces]
         was_training = network.training
         network.eval()
+        costs = [row_cost(tree, packed=self.packed) for tree in trees]
+        rewards: list[list[float] | VlrewardError] = [[] for _ in trees]
         try:
-            costs = [row_cost(piece, packed=self.packed) for _, piece in pieces]
             for row in assign_rows(costs, token_budget=self.token_budget):
-                found = iter(self._rewards([pieces[place][1] for place in row]))
-                for place in row:
-                    rewards[place] = list(islice(found, len(pieces[place][1].branches)))
+                found = self._row_rewards([trees[place] for place in row])
+                for place, values in zip(row, found, strict=True):
+                    rewards[place] = values
         finally:
             network.train(was_training)
-        scores: list[list[Score]] = [[] for _ in trees]
-        for (index, piece), values in zip(pieces, rewards, strict=True):
-            scores[index] += _scores(piece, values)
-        return scores
-
-    def _rewards(self, trees: Sequence[Tree]) -> list[float]:
-        """The rewards of all responses of one row; raises NonFiniteError."""
-        network = self.checkpoint.network
-        lay_out = pack if self.packed else pad
-        batch = lay_out(trees, self.encoder.preparation)
-        rewards: list[float] = network(batch.to(network.device)).tolist()
-        if not all(math.isfinite(reward) for reward in rewards):
-            raise NonFiniteError(
-                "reward-not-finite",
-                value="NaN or infinity among the rewards",
-                place="scoring",
-                expected="finite numbers",
-                mend="Load the model in bfloat16 or float32; else its training diverged.",
-            )
         return rewards
+
+    def _row_rewards(self, trees: Sequence[Tree]) -> list[list[float] | VlrewardError]:
+        """One forward pass; a picture that is gone by now costs its own tree alone."""
+        lay_out = pack if self.packed else pad
+        try:
+            batch = lay_out(trees, self.encoder.preparation)
+        except DataError as error:
+            if len(trees) == 1:
+                return [error]
+            return [values for tree in trees for values in self._row_rewards([tree])]
+        network = self.checkpoint.network
+        rewards = iter(network(batch.to(network.device)).tolist())
+        return [_finite(list(islice(rewards, len(tree.branches)))) for tree in trees]
 
 
 def _find_device(name: str | None) -> torch.device:
@@ -218,6 +238,18 @@ def _find_device(name: str | None) -> torch.device:
             mend="Leave device out to take the GPU if there is one, else the CPU.",
         ) from error
     return device
+
+
+def _finite(rewards: list[float]) -> list[float] | NonFiniteError:
+    if all(math.isfinite(reward) for reward in rewards):
+        return rewards
+    return NonFiniteError(
+        "reward-not-finite",
+        value="NaN or infinity among the rewards",
+        place="scoring",
+        expected="finite numbers",
+        mend="Load the model in bfloat16 or float32; else its training diverged.",
+    )
 
 
 def _scores(tree: Tree, rewards: Sequence[float]) -> list[Score]:

@@ -181,6 +181,13 @@ def test_a_row_does_not_change_with_the_day(llama: Tokenizer) -> None:
     assert f"Today: {DATE}" in llama.hugging_face.decode(elements)
 
 
+def test_a_template_that_asks_for_the_day_itself_gets_the_same_one(tmp_path: Path) -> None:
+    template = LLAMA_TEMPLATE.replace("date_string", "day")
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path, template))
+    elements = TokenizerTemplate(tokenizer).render(*records("one turn"))
+    assert f"Today: {DATE}" in tokenizer.hugging_face.decode(elements)
+
+
 def test_thoughts_of_earlier_turns_are_left_out_and_the_answers_kept(thinking: Tokenizer) -> None:
     prompt = Prompt(
         messages=(

@@ -240,13 +240,14 @@ def test_settings_come_back(base_models: BaseModels, tmp_path: Path) -> None:
         reward_mean=-0.25,
         reward_std=1.75,
         max_length=512,
+        overflow="refuse",
         min_pixels=784,
         max_pixels=28 * 28 * 20,
     )
     model = tiny.reward_model(tiny.load_tiny(base_models("qwen2_5_vl"))).with_settings(settings)
     again = reloaded(model, tmp_path / "saved", layout="value-head")
     assert again.settings == settings
-    assert again.encoder.max_length == 512
+    assert (again.encoder.max_length, again.encoder.overflow) == (512, "refuse")
     preparation = again.encoder.preparation
     assert (preparation.min_pixels, preparation.max_pixels) == (784, 28 * 28 * 20)
 

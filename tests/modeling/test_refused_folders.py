@@ -374,6 +374,11 @@ def test_a_path_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
     assert "Check" in error.mend
 
 
+def test_a_revision_of_a_local_folder_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected none, as .* is a local folder"):
+        RewardModel.load(folder, revision="main")
+
+
 def test_a_hub_name_without_a_network_is_refused() -> None:
     error = refused("nobody/nothing")
     assert error.code == "model-not-fetched"

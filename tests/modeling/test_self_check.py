@@ -73,9 +73,10 @@ def causal_over_all(
 def test_an_attention_that_ignores_the_tree_is_found(
     kind: str, dtype: torch.dtype, folders: dict[str, Path]
 ) -> None:
+    checkpoint = ready(folders[kind], dtype=dtype)
     AttentionInterface.register(attention.NAME, causal_over_all)
     with pytest.raises(ConfigError, match=r"padded hidden states differ.*layout to padded"):
-        check(ready(folders[kind], dtype=dtype))
+        check(checkpoint)
 
 
 @pytest.mark.parametrize("kind", ["qwen3_vl", "smollm2"])

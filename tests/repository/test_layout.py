@@ -29,11 +29,13 @@ LIGHT = [
     "world",
     "pictures",
     "runs",
+    "progress",
     "durable",
     "interfaces",
     "records",
     "configuration",
     "configuration_errors",
+    "extras",
     "errors",
 ]
 """The parts that do without torch and transformers; some may not exist."""
@@ -102,6 +104,17 @@ def test_oversized_files_and_functions_are_found() -> None:
         "62: long of 61 lines"
     ]
     assert oversized("\n" * 401) == ["1: file of 401 lines"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in project_files() if path.suffix == ".md"],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_in_pages_lead_to_files(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", read(path))
+    local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+    assert [link for link in local if not (path.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -78,7 +78,7 @@ def test_any_rows_read_as_pairs_or_are_refused_with_a_printable_sentence(folder,
 def test_any_rows_read_as_comparisons_or_are_refused(folder, made):
     path = write_rows(folder / "rows.jsonl", *made)
     try:
-        items = list(read_comparisons(str(path)))
+        items = list(read_comparisons(SourceConfig(path=str(path))))
     except DataError as error:
         str(error).encode()
         return

@@ -2,11 +2,13 @@ import pytest
 
 from tests.sources.making import FLAT_ROW, TRL_ROW, data_uri, spell, write_rows
 from vlreward.errors import DataError
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_comparisons
 
 
 def read(folder, *rows, **settings):
-    return list(read_comparisons(str(write_rows(folder / "a.jsonl", *rows)), **settings))
+    path = str(write_rows(folder / "a.jsonl", *rows))
+    return list(read_comparisons(SourceConfig(path=path, **settings)))
 
 
 def test_a_prompt_with_any_number_of_responses_reads(tmp_path):

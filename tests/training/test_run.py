@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,14 @@ from tests.support.training import (
 )
 from vlreward import configuration
 from vlreward.durable import verify_manifest
-from vlreward.errors import ConfigError, DataError, Interrupted, NonFiniteError
+from vlreward.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    MissingExtraError,
+    NonFiniteError,
+)
+from vlreward.progress import Progress
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import ObjectiveConfig, StageConfig, TrainConfig
 from vlreward.training.run import train
@@ -213,6 +223,64 @@ def test_a_signal_while_pairs_are_read_ends_the_run_before_it_trains(tmp_path: P
     assert len(events_of(Path(config.output), "step")) == 1
 
 
+def test_a_signal_during_validation_is_obeyed_and_costs_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(tiny_config(tmp_path), save_every_steps=1000)
+    last_step = replace(config, output=str(tmp_path / "whole"))
+    train(last_step)
+    phases: list[str] = []
+
+    class Impatient(Progress):
+        """Gets a signal when the first validation has begun."""
+
+        @contextmanager
+        def phase(self, name: str, **about: Any) -> Iterator[Any]:
+            phases.append(name)
+            if phases.count("Validating") == 1 and name == "Validating":
+                signal.raise_signal(signal.SIGINT)
+            with super().phase(name, **about) as advance:
+                yield advance
+
+    monkeypatch.setattr("vlreward.training.run.Progress", Impatient)
+    with pytest.raises(Interrupted, match="SIGINT"):
+        train(config)
+    run = Path(config.output)
+    assert phases[-1] == "Validating" and events_of(run, "validation") == []
+    train(config)
+    assert [event["lost_steps"] for event in events_of(run, "resumed")] == [0]
+    whole = Path(last_step.output)
+    assert events_of(run, "validation") == events_of(whole, "validation")
+    assert events_of(run, "step") == events_of(whole, "step")
+
+
+def test_curves_for_tensorboard_hold_each_step_once_after_a_resume(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = replace(tiny_config(tmp_path), tensorboard=True)
+    with pytest.raises(Interrupted):
+        train(config, clock=DeadlyClock(at_call=5, signal_number=signal.SIGTERM))
+    train(config)
+    run = Path(config.output)
+    found = EventAccumulator(str(run / "tensorboard")).Reload()
+    steps = events_of(run, "step")
+    assert len(events_of(run, "resumed")) == 1
+    assert [one.step for one in found.Scalars("train/loss")] == [one["step"] for one in steps]
+    losses = [one.value for one in found.Scalars("train/loss")]
+    assert losses == pytest.approx([one["loss"] for one in steps])
+    assert "validation/accuracy" in found.Tags()["scalars"]
+
+
+def test_a_missing_extra_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    config = replace(tiny_config(tmp_path), tensorboard=True)
+    with pytest.raises(MissingExtraError, match=r"pip install 'vlreward\[track\]'"):
+        train(config)
+    assert not Path(config.output).exists()
+
+
 def test_a_validation_set_of_which_nothing_is_left_stops_the_run(tmp_path: Path) -> None:
     held_out = write_rows(tmp_path / "data" / "bad.jsonl", drawn_row(1, images=["nowhere.png"]))
     config = tiny_config(tmp_path, validation=(SourceConfig(path=str(held_out)),))
@@ -276,7 +344,7 @@ def test_a_damaged_checkpoint_is_skipped_aloud_and_its_steps_run_again(
     train(config)
     said = capfd.readouterr().err
     assert f"Skipped a damaged checkpoint: {newest.name}: " in said
-    assert "Resumed at step 8. Steps after it that were not saved and run again: 1." in said
+    assert "Resumed at step 8. Steps after it that were not saved run again: at least 1." in said
     weights = "model/model.safetensors"
     assert (run / weights).read_bytes() == (Path(finished.output) / weights).read_bytes()
 

@@ -66,7 +66,7 @@ def test_a_signal_ends_it_with_75_and_the_same_command_finishes_the_same_run(
     _, said = process.communicate(timeout=120)
     assert process.returncode == 75
     assert said.splitlines()[-1] == (
-        f"vlreward: training: {number.name}; expected no signal. The state is saved: run the same "
+        f"vlreward: training: {number.name}; expected no signal. Nothing is lost: run the same "
         "command again to go on. [interrupted]"
     )
     assert len(list_checkpoints(run / "checkpoints")) >= 1

@@ -14,6 +14,7 @@ from tests.support.training import drawn_row, write_rows
 from vlreward.errors import ConfigError, DataError
 from vlreward.records import Prompt, Response, Score
 from vlreward.scoring import RewardModel
+from vlreward.sources.spec import parse_source
 from vlreward.workflows.score import score_file
 
 
@@ -38,7 +39,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def test_every_row_gets_a_line_in_its_order(model: RewardModel, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", *(row(index) for index in range(70)))
     output = tmp_path / "new" / "folder" / "out.jsonl"
-    assert score_file(model, str(source), output=output) == (70, 0)
+    assert score_file(model, parse_source(str(source)), output=output) == (70, 0)
     lines = read(output)
     assert [line["id"] for line in lines] == [f"row-{index}" for index in range(70)]
     assert lines[66]["place"] == f"{source}:67"
@@ -51,7 +52,7 @@ def test_every_row_gets_a_line_in_its_order(model: RewardModel, tmp_path: Path) 
 
 def test_a_pairs_chosen_response_comes_first(model: RewardModel, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", drawn_row(0))
-    score_file(model, str(source), output=tmp_path / "out.jsonl")
+    score_file(model, parse_source(str(source)), output=tmp_path / "out.jsonl")
     [line] = read(tmp_path / "out.jsonl")
     given = drawn_row(0)
     expected = model.score(
@@ -71,7 +72,7 @@ def test_bad_rows_say_why_and_harm_no_other(model: RewardModel, tmp_path: Path) 
     source = write_rows(tmp_path / "in.jsonl", row(0), *bad, row(6))
     with source.open("a") as file:
         file.write("{torn\n")
-    assert score_file(model, str(source), output=tmp_path / "out.jsonl") == (2, 6)
+    assert score_file(model, parse_source(str(source)), output=tmp_path / "out.jsonl") == (2, 6)
     lines = read(tmp_path / "out.jsonl")
     assert [line.get("id") for line in lines[:1] + lines[6:]] == ["row-0", "row-6", None]
     assert all(len(line["rewards"]) == 3 for line in (lines[0], lines[6]))
@@ -93,7 +94,7 @@ class _FailingModel:
         self.encoder = model.encoder
         self.calls = 0
 
-    def score_many(
+    def score_each(
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterator[list[Score]]:
         self.calls += 1
@@ -109,7 +110,7 @@ def test_an_output_is_whole_or_as_it_was(model: RewardModel, tmp_path: Path) -> 
     output.parent.mkdir()
     output.write_text("before\n")
     with pytest.raises(KeyboardInterrupt):
-        score_file(_FailingModel(model), str(source), output=output)  # type: ignore[arg-type]
+        score_file(_FailingModel(model), parse_source(str(source)), output=output)  # type: ignore[arg-type]
     assert output.read_text() == "before\n"
     assert list(output.parent.iterdir()) == [output]
 
@@ -118,11 +119,15 @@ def test_a_missing_source_is_refused_and_nothing_written(
     model: RewardModel, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"nowhere\.jsonl"):
-        score_file(model, str(tmp_path / "nowhere.jsonl"), output=tmp_path / "out" / "x.jsonl")
+        score_file(
+            model,
+            parse_source(str(tmp_path / "nowhere.jsonl")),
+            output=tmp_path / "out" / "x.jsonl",
+        )
     assert not list(tmp_path.rglob("*.jsonl*"))
 
 
 def test_a_folder_as_output_is_refused(model: RewardModel, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", row(0))
     with pytest.raises(ConfigError, match="expected the path of a file"):
-        score_file(model, str(source), output=tmp_path)
+        score_file(model, parse_source(str(source)), output=tmp_path)

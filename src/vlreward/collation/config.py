@@ -7,6 +7,8 @@ from typing import Literal
 
 from vlreward.errors import require
 
+Overflow = Literal["truncate", "refuse"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollationConfig:
@@ -15,7 +17,7 @@ class CollationConfig:
     max_length: int = 8192
     """Most tokens of one prompt with one response, pictures included (our choice; the paper's
     is not published)."""
-    overflow: Literal["truncate", "refuse"] = "truncate"
+    overflow: Overflow = "truncate"
     """What happens to a longer row: its response loses words at its end (never a picture), or
     the row is refused. Both are reported by row."""
     min_pixels: int | None = None

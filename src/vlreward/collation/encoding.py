@@ -16,6 +16,7 @@ from itertools import takewhile
 import numpy as np
 import numpy.typing as npt
 
+from vlreward.collation.config import Overflow
 from vlreward.collation.picture_preparation import Grid, PicturePreparation
 from vlreward.collation.templates import Element, Template
 from vlreward.errors import DataError
@@ -66,7 +67,7 @@ class Encoder:
         num_axes: int,
         control_ids: frozenset[int],
         max_length: int,
-        overflow: str,
+        overflow: Overflow,
     ) -> None:
         self.template = template
         self.preparation = preparation

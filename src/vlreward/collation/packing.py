@@ -52,6 +52,12 @@ class PackedBatch:
     image_grid_thw: Tensor | None
     """[I, 3], or None."""
 
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the model reads."""
+        num_tokens: int = self.input_ids.numel()
+        return num_tokens
+
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on another device."""
         return PackedBatch(
@@ -78,6 +84,11 @@ class PaddedBatch:
     """[R]: index of the last token of each row."""
     pixel_values: Tensor | None
     image_grid_thw: Tensor | None
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the model reads, padding left out."""
+        return int(self.attention_mask.sum())
 
     def to(self, device: torch.device) -> PaddedBatch:
         """The same batch on another device."""

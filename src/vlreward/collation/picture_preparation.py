@@ -127,8 +127,8 @@ def load_picture_preparation(
     found = read_preprocessor(folder)
     size: dict[str, Any] = found["size"] if isinstance(found.get("size"), dict) else {}
     wanted = {
-        "min_pixels": min_pixels or found.get("min_pixels") or size.get("shortest_edge"),
-        "max_pixels": max_pixels or found.get("max_pixels") or size.get("longest_edge"),
+        "min_pixels": first_known(min_pixels, found.get("min_pixels"), size.get("shortest_edge")),
+        "max_pixels": first_known(max_pixels, found.get("max_pixels"), size.get("longest_edge")),
         "mean": found.get("image_mean"),
         "std": found.get("image_std"),
     } | {name: found.get(name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
@@ -153,6 +153,11 @@ def load_picture_preparation(
             mend="Set both limits.",
         )
     return preparation
+
+
+def first_known(*values: Any) -> Any:
+    """The first value that is not None, or None."""
+    return next((value for value in values if value is not None), None)
 
 
 def read_preprocessor(folder: Path) -> dict[str, Any]:

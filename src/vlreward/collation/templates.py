@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
 from itertools import chain
 from typing import Any, Protocol
 
@@ -19,8 +20,15 @@ Element = int | Picture
 """A token id, or a picture that stands for its run of image tokens."""
 
 _QWEN_DEFAULT_SYSTEM = "You are a helpful assistant."
-_DATE = "26 Jul 2024"
-"""What Llama's templates take for today where they are not told: a score must not age."""
+_TODAY = date(2024, 7, 26)
+_DATE = _TODAY.strftime("%d %b %Y")
+"""What templates are told is today (Llama's own default): a score must not age."""
+_FIXED_CLOCK = (
+    "{%- macro strftime_now(format) -%}{{- format"
+    + "".join(f" | replace('%{one}', '{_TODAY.strftime(f'%{one}')}')" for one in "aAbBdjmyYHMSp")
+    + " -}}{%- endmacro -%}"
+)
+"""Stands before a template, in the place of the clock that transformers gives it."""
 
 
 class Template(Protocol):
@@ -91,6 +99,7 @@ class TokenizerTemplate:
                 expected="chat_template in tokenizer_config.json, or chat_template.jinja",
                 mend="Use an instruction-tuned model, or add the template it is to have.",
             )
+        self._source = _FIXED_CLOCK + tokenizer.hugging_face.get_chat_template()
         self._refuse_other_ids()
 
     def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
@@ -121,7 +130,7 @@ class TokenizerTemplate:
         """What the template makes of the turns; it may raise anything, being others' code."""
         try:
             return self._tokenizer.hugging_face.apply_chat_template(
-                turns, date_string=_DATE, **keywords
+                turns, chat_template=self._source, date_string=_DATE, **keywords
             )
         except Exception as error:
             raise DataError(

@@ -34,7 +34,9 @@ class TreeStructure:
     num_calls: int = 0
     _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
 
-    def mask(self, num_shared: int, num_own: int, window: int | None, *, device: Any) -> Tensor:
+    def mask(
+        self, num_shared: int, num_own: int, window: int | None, *, device: torch.device
+    ) -> Tensor:
         """Which keys a branch's queries see: [num_own, num_shared + num_own], True where seen.
 
         `num_shared` keys of the prefix come first. A sliding window counts distances with the
@@ -131,4 +133,6 @@ class _Part(NamedTuple):
     value: Tensor
 
 
-AttentionInterface.register(NAME, tree_attention)
+def register() -> None:
+    """Makes the attention known to transformers by its name; doing so again changes nothing."""
+    AttentionInterface.register(NAME, tree_attention)

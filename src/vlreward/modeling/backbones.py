@@ -135,6 +135,7 @@ def is_packed(config: PreTrainedConfig, layout: Layout) -> bool:
 
 def use_tree_attention(backbone: PreTrainedModel) -> None:
     """Sets tree attention for the language model and leaves the vision encoder's alone."""
+    attention.register()
     _set_text_attention(backbone, attention.NAME)
     found = backbone.config.get_text_config()._attn_implementation
     assert found == attention.NAME, f"the backbone kept {found!r} as its attention"

@@ -24,10 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
-from vlreward.collation.config import CollationConfig
-from vlreward.collation.picture_preparation import read_preprocessor
+from vlreward.collation.config import CollationConfig, Overflow
+from vlreward.collation.picture_preparation import first_known, read_preprocessor
 from vlreward.durable import AtomicFolder
 from vlreward.errors import CheckpointError
 from vlreward.modeling import backbones
@@ -35,6 +34,7 @@ from vlreward.modeling.config_spellings import spell_config
 from vlreward.modeling.folders import check_folder, find_tensor, read_json
 from vlreward.modeling.heads import HeadKind, LinearHead, MlpHead, build_head
 from vlreward.modeling.network import RewardNetwork
+from vlreward.modeling.quiet import quiet_transformers
 
 FolderLayout = Literal["value-head", "sequence-classification"]
 
@@ -63,20 +63,22 @@ class RewardSettings:
     """What a reward model remembers of its training, kept in vlreward.json.
 
     `reward_mean` and `reward_std` are those of a sample of its training responses. `max_length`,
-    `min_pixels` and `max_pixels` are what it was trained with.
+    `overflow`, `min_pixels` and `max_pixels` are what it was trained with.
     """
 
     head: HeadKind = "linear"
     reward_mean: float | None = None
     reward_std: float | None = None
     max_length: int | None = None
+    overflow: Overflow = "truncate"
     min_pixels: int | None = None
     max_pixels: int | None = None
 
     def collation(self) -> CollationConfig:
         """How the model was trained to be given its rows, as far as that is known."""
         return CollationConfig(
-            max_length=self.max_length or _MAX_LENGTH_UNKNOWN,
+            max_length=_MAX_LENGTH_UNKNOWN if self.max_length is None else self.max_length,
+            overflow=self.overflow,
             min_pixels=self.min_pixels,
             max_pixels=self.max_pixels,
         )
@@ -104,8 +106,6 @@ def load_checkpoint(
     A base model without a head gets one of kind `new_head`, or is refused where that is None.
     Raises CheckpointError if something is missing, damaged, not finite, or asks for code.
     """
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     config = _read_config(folder)
     settings = _read_settings(folder)
     state = _read_head(folder)
@@ -117,7 +117,8 @@ def load_checkpoint(
             expected=f"{VALUE_HEAD_FILE}, or {_SCORE_WEIGHT} among the weights",
             mend="This is a base model: train a reward model from it with `vlreward train`.",
         )
-    backbone = backbones.load_backbone(folder, config, dtype=dtype)
+    with quiet_transformers():
+        backbone = backbones.load_backbone(folder, config, dtype=dtype)
     if state is None:
         assert new_head is not None
         settings = replace(settings, head=new_head)
@@ -177,7 +178,7 @@ def copy_text_files(checkpoint: RewardCheckpoint, folder: Path) -> None:
         "max_pixels": ("longest_edge", checkpoint.settings.max_pixels),
     }
     for key, (edge, limit) in limits.items():
-        effective = limit or preprocessor.get(key) or size.get(edge)
+        effective = first_known(limit, preprocessor.get(key), size.get(edge))
         if effective is not None:
             preprocessor[key] = size[edge] = effective
     preprocessor["size"] = size
@@ -221,11 +222,12 @@ def _write_backbone(backbone: PreTrainedModel, folder: Path, *, extra: dict[str,
         f"{prefix}.{name}": tensor.detach().cpu().contiguous()
         for name, tensor in backbone.state_dict().items()
     }
-    full.save_pretrained(
-        folder,
-        state_dict=state | {name: tensor.cpu() for name, tensor in extra.items()},
-        max_shard_size=_MAX_SHARD_SIZE,
-    )
+    with quiet_transformers():
+        full.save_pretrained(
+            folder,
+            state_dict=state | {name: tensor.cpu() for name, tensor in extra.items()},
+            max_shard_size=_MAX_SHARD_SIZE,
+        )
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
@@ -258,7 +260,8 @@ def _architecture(config: PreTrainedConfig) -> str:
 def _read_config(folder: Path) -> PreTrainedConfig:
     check_folder(folder)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
         raise CheckpointError(
             "model-config-unknown",

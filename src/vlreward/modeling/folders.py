@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from vlreward.errors import CheckpointError
+from vlreward.errors import CheckpointError, ConfigError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -22,10 +22,19 @@ _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path:
     """The local folder of a model, fetched from the hub where the name is not a folder here.
 
-    Raises CheckpointError if there is neither such a folder nor such a hub repository.
+    Raises CheckpointError if there is neither such a folder nor such a hub repository, and
+    ConfigError if a revision is asked of a local folder.
     """
     folder = Path(path_or_name).expanduser()
     if folder.is_dir():
+        if revision is not None:
+            raise ConfigError(
+                "revision-of-a-folder",
+                value=revision,
+                place="revision",
+                expected=f"none, as {path_or_name} is a local folder",
+                mend="Leave it out, or give the hub name.",
+            )
         check_folder(folder)
         return folder
     if folder.is_absolute() or path_or_name.startswith(".") or path_or_name.count("/") != 1:

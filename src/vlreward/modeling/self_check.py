@@ -2,6 +2,7 @@
 
 It takes two forward passes of a hundred tokens and catches what would be silent otherwise: an
 attention that ignores the tree, positions that got lost, a layer kind that looks across rows.
+A sliding window is wider than these rows: its place in the layout is proved by the tests alone.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from vlreward.sources.comparisons import (
     comparison_forms_of,
     to_comparison,
 )
-from vlreward.sources.config import Format, SourceConfig
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.convert import RowContext, to_pair
 from vlreward.sources.detect import PAIR_FORMS, Form, forms_of, unknown_form
 from vlreward.sources.fields import Row
@@ -37,6 +37,12 @@ class LoadedPreferences(NamedTuple):
 
     pairs: list[PreferencePair]
     refused: list[DataError]
+
+
+def find_source(config: SourceConfig) -> None:
+    """Raises DataError if local data is not there; what is on the hub shows when it is read."""
+    if not config.is_hub:
+        find_files(config.path)
 
 
 def read_preferences(
@@ -73,12 +79,7 @@ def load_preferences(
 
 
 def read_comparisons(
-    path: str,
-    *,
-    format: Format = "auto",
-    picture_folder: str | None = None,
-    limit: int | None = None,
-    store: PictureStore | None = None,
+    config: SourceConfig, *, store: PictureStore | None = None
 ) -> Iterator[Comparison | DataError]:
     """Scoring input, one row at a time; a row that cannot be scored yields its error.
 
@@ -86,7 +87,6 @@ def read_comparisons(
     markers, messages or content parts, or they are pairs of any form. Raises as `read_preferences`
     does.
     """
-    config = SourceConfig(path=path, format=format, picture_folder=picture_folder, limit=limit)
     kind = _Kind(
         forms=COMPARISON_FORMS,
         forms_of=comparison_forms_of,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from vlreward.durable import written_atomically
 from vlreward.pictures import read_bytes
 from vlreward.records import PreferencePair
 from vlreward.sources.published import to_row
@@ -52,7 +50,7 @@ def write_parquet(pairs: Iterable[PreferencePair], path: Path) -> int:
 
     schema = _schema()
     num_rows = 0
-    with _appearing(path) as handle, pq.ParquetWriter(handle, schema) as writer:
+    with written_atomically(path) as handle, pq.ParquetWriter(handle, schema) as writer:
         for rows in _groups(pairs):
             writer.write_table(_table(rows, schema))
             num_rows += len(rows)
@@ -66,7 +64,7 @@ def write_jsonl(pairs: Iterable[PreferencePair], path: Path) -> int:
     DataError as `write_parquet` does.
     """
     num_rows = 0
-    with _appearing(path) as handle:
+    with written_atomically(path) as handle:
         for pair in pairs:
             row = to_row(pair, images=[_data_uri(read_bytes(p)) for p in pair.pictures])
             handle.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
@@ -133,18 +131,3 @@ def _features() -> dict[str, object]:
 def _data_uri(data: bytes) -> str:
     mime = next((kind for magic, kind in _MIME_TYPES if data.startswith(magic)), "image/x")
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its name only when it is whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -122,6 +122,8 @@ class TrainConfig:
     """Steps between two checkpoints; one is also written at the end of each stage."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay."""
+    tensorboard: bool = False
+    """Also write the curves for TensorBoard into the run folder (needs vlreward[track])."""
     max_refused_share: float = 0.05
     """Stop if more than this share of the training rows cannot be used."""
 

@@ -100,11 +100,14 @@ class RowMaker:
     def ahead(self, batches: Iterator[list[PreferencePair]]) -> Generator[list[PairRow]]:
         """Rows of each batch, the next batch's being made while this one's are used."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            pending = [pool.submit(self, batch) for batch in _take(batches, 1)]
-            while pending:
-                rows = pending.pop().result()
-                pending = [pool.submit(self, batch) for batch in _take(batches, 1)]
-                yield rows
+            pending = None
+            for batch in batches:
+                following = pool.submit(self, batch)
+                if pending is not None:
+                    yield pending.result()
+                pending = following
+            if pending is not None:
+                yield pending.result()
 
 
 def train_step(
@@ -132,7 +135,7 @@ def train_step(
         loss += float(row_loss.detach())
         right += float((difference_P > 0).sum())
         margin += float(difference_P.sum())
-        num_tokens += row.batch.input_ids.numel()
+        num_tokens += row.batch.num_tokens
     norm = optimizer.step(learning_rate)
     if not math.isfinite(norm):
         raise _not_finite("gradient", [pair_id for row in rows for pair_id in row.pair_ids])
@@ -186,7 +189,7 @@ def signals_noted() -> Iterator[Callable[[], None]]:
                 value=signal.Signals(received[0]).name,
                 place="training",
                 expected="no signal",
-                mend="The state is saved: run the same command again to go on.",
+                mend="Nothing is lost: run the same command again to go on.",
             )
 
     if threading.current_thread() is not threading.main_thread():
@@ -209,8 +212,3 @@ def _not_finite(what: str, pair_ids: Sequence[str]) -> NonFiniteError:
         mend="Look at these pairs (vlreward's ids). To change the learning rate, start a new run "
         "in a new folder.",
     )
-
-
-def _take(batches: Iterator[list[PreferencePair]], number: int) -> Iterator[list[PreferencePair]]:
-    for _, batch in zip(range(number), batches, strict=False):
-        yield batch

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,21 @@ from torch import Tensor
 from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_json_atomically
 from vlreward.errors import Interrupted, VlrewardError
+from vlreward.extras import import_extra
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardSettings
+from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder
 from vlreward.scoring import RewardModel
+from vlreward.training.board import Board
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.training.loop import RowMaker, StagePlan, StepMetrics, run_stage, signals_noted
 from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.plots import draw_curves
-from vlreward.training.progress import Progress
 from vlreward.training.setup import RunData, build_model, find_sources, read_data, select_pairs
 from vlreward.training.state import Position, load_newest, restore_random, save_state
-from vlreward.training.validation import TaskResult, Validation, validate
+from vlreward.training.validation import describe_validation, validate
 
 _MAX_PAIRS_FOR_STATISTICS = 512
 
@@ -51,6 +54,8 @@ def train(
     Raises Interrupted after a signal, its state saved; other errors name what to mend.
     """
     find_sources(config)
+    if config.tensorboard:
+        import_extra("tensorboard", extra="track")
     is_new = not (Path(config.output) / "config.yaml").exists()
     with Progress() as progress, signals_noted() as check_signals:
         folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
@@ -61,7 +66,7 @@ def train(
             run = _prepare(config, folder, progress=progress, check_signals=check_signals)
         except VlrewardError:
             if is_new:
-                _release(folder)
+                folder.withdraw()
             raise
         return run.finish()
 
@@ -97,12 +102,6 @@ def _prepare(
     )
 
 
-def _release(folder: RunFolder) -> None:
-    """Takes back the configuration of a run that could not begin, so that it can be mended."""
-    folder.config_path.unlink()
-    folder.command_path.unlink()
-
-
 def _is_finished(folder: RunFolder) -> bool:
     events = folder.read_events()
     return bool(events) and events[-1].kind == "finished" and (folder.path / "model").exists()
@@ -131,19 +130,25 @@ class _Run:
     position: Position = field(default_factory=Position)
     optimizer_state: dict[str, Tensor] | None = None
     """Of a checkpoint, until the stage that it belongs to begins."""
+    board: Board | None = None
 
     def finish(self) -> RewardModel:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
         self._say_data()
         self._restore()
+        if self.config.tensorboard:
+            self.board = Board(self.folder.path / "tensorboard", first_step=self.position.step + 1)
         try:
             while self.position.stage < len(self.config.stages):
                 self._run_stage()
                 self.check_signals()
+            return self._export()
         except VlrewardError as error:
             self.folder.append_event("stopped", code=error.code, why=str(error))
             raise
-        return self._export()
+        finally:
+            if self.board is not None:
+                self.board.close()
 
     def _restore(self) -> None:
         """Goes back to the newest valid checkpoint, if there is one."""
@@ -167,7 +172,7 @@ class _Run:
             self.folder.append_event("started", **self._describe_data())
             return
         self.folder.append_event("resumed", step=step, lost_steps=lost, skipped=list(skipped))
-        again = f" Steps after it that were not saved and run again: {lost}." if lost else ""
+        again = f" Steps after it that were not saved run again: at least {lost}." if lost else ""
         self.progress.say(f"Resumed at step {step}.{again}")
 
     def _run_stage(self) -> None:
@@ -183,6 +188,8 @@ class _Run:
             optimizer.load_state(self.optimizer_state)
         self.optimizer_state = None
         self._say_stage(stage, plan)
+        with self._saved_if_interrupted(optimizer):
+            self._validate_if_due(plan)  # a signal may have stopped the one of the last step
         with self.progress.phase(
             f"Stage {stage.name}", total=plan.num_steps, done=self.position.stage_step
         ) as advance:
@@ -191,12 +198,9 @@ class _Run:
                 self.position = self.position.after_step()
                 advance(f"loss {metrics.loss:.3f}  accuracy {metrics.accuracy:.2f}")
                 self._note_step(metrics)
-                self._validate_if_due(plan)
-                try:
+                with self._saved_if_interrupted(optimizer):
+                    self._validate_if_due(plan)
                     self.check_signals()
-                except Interrupted:
-                    self._save(optimizer)
-                    raise
                 if self.position.step % self.config.save_every_steps == 0:
                     self._save(optimizer)
 
@@ -212,9 +216,18 @@ class _Run:
                 first_step=self.position.stage_step,
                 after_step=after_step,
             )
-        self._validate()
+        with self._saved_if_interrupted(optimizer):
+            self._validate()
         self.position = self.position.at_next_stage()
         self._save(optimizer)
+
+    @contextmanager
+    def _saved_if_interrupted(self, optimizer: MasterAdamW) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted:
+            self._save(optimizer)
+            raise
 
     def _row_maker(self) -> RowMaker:
         return RowMaker(
@@ -258,18 +271,18 @@ class _Run:
         )
 
     def _note_step(self, metrics: StepMetrics) -> None:
-        if self.position.step % self.config.log_every_steps == 0:
-            self.folder.append_event(
-                "step",
-                step=self.position.step,
-                stage=self.config.stages[self.position.stage].name,
-                **metrics._asdict(),
-            )
+        if self.position.step % self.config.log_every_steps != 0:
+            return
+        values = metrics._asdict()
+        stage = self.config.stages[self.position.stage].name
+        self.folder.append_event("step", step=self.position.step, stage=stage, **values)
+        if self.board is not None:
+            self.board.add("train", self.position.step, values)
 
     def _validate_if_due(self, plan: StagePlan) -> None:
         every = self.config.validate_every_steps
-        at_end = self.position.stage_step == plan.num_steps
-        if every and self.position.stage_step % every == 0 and not at_end:
+        step = self.position.stage_step
+        if every and step % every == 0 and 0 < step < plan.num_steps:
             self._validate()
 
     def _validate(self) -> None:
@@ -277,10 +290,16 @@ class _Run:
         if not pairs or self._has_event("validation", step=self.position.step):
             return
         with self.progress.phase("Validating", total=len(pairs)) as advance:
-            found = validate(self.model, pairs, advance=advance)
-        self.folder.append_event(
-            "validation", step=self.position.step, **describe_validation(found)
-        )
+
+            def after_pair() -> None:
+                advance()
+                self.check_signals()
+
+            found = validate(self.model, pairs, advance=after_pair)
+        described = describe_validation(found)
+        self.folder.append_event("validation", step=self.position.step, **described)
+        if self.board is not None:
+            self.board.add("validation", self.position.step, described["overall"])
         draw_curves(self.folder.read_events(), self.folder.path / "curves.png")
         overall = found.overall
         self.progress.say(
@@ -316,17 +335,17 @@ class _Run:
         """The mean and spread of rewards over some training pairs, and how rows were made."""
         pairs = self.data.train.pairs
         sample = pairs[:: math.ceil(len(pairs) / _MAX_PAIRS_FOR_STATISTICS)]
-        rewards = [
-            score.value
-            for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample)
-            for score in scores
-        ]
+        rewards = []
+        for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample):
+            rewards += [score.value for score in scores]
+            self.check_signals()
         collation: CollationConfig = self.config.collation
         return replace(
             self.model.settings,
             reward_mean=statistics.fmean(rewards),
             reward_std=statistics.pstdev(rewards),
             max_length=collation.max_length,
+            overflow=collation.overflow,
             min_pixels=collation.min_pixels,
             max_pixels=collation.max_pixels,
         )
@@ -345,21 +364,3 @@ class _Run:
     @property
     def _checkpoints(self) -> Path:
         return self.folder.path / "checkpoints"
-
-
-def describe_validation(found: Validation) -> dict[str, Any]:
-    """The validation as JSON values: {"overall": …, "tasks": {name: …}}."""
-    return {
-        "overall": _describe_result(found.overall),
-        "tasks": {result.task: _describe_result(result) for result in found.by_task},
-    }
-
-
-def _describe_result(result: TaskResult) -> dict[str, Any]:
-    return {
-        "num_pairs": result.num_pairs,
-        "accuracy": result.accuracy,
-        "interval": list(result.interval),
-        "mean_margin": result.mean_margin,
-        "loss": result.loss,
-    }

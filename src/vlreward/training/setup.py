@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from transformers.utils import logging as transformers_logging
 
 from vlreward.collation.text import load_tokenizer
 from vlreward.durable import write_text_atomically
@@ -26,8 +25,7 @@ from vlreward.pictures import PictureStore
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.files import find_files
-from vlreward.sources.read import read_preferences
+from vlreward.sources.read import find_source, read_preferences
 from vlreward.training.comparisons import UsablePairs, describe_place, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
@@ -53,13 +51,11 @@ class RunData(NamedTuple):
 def find_sources(config: TrainConfig) -> None:
     """Raises DataError if local data is not there, before anything slow or lasting is done."""
     for source in (*config.data, *config.validation):
-        if not source.is_hub:
-            find_files(source.path)
+        find_source(source)
 
 
 def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
     """The network to train, on its device, frozen as configured, its packing checked."""
-    transformers_logging.disable_progress_bar()
     checkpoint = _build_checkpoint(config.model)
     network = checkpoint.network.to(device)
     backbones.freeze(

@@ -78,7 +78,8 @@ def save_state(
     if not _is_whole(target):
         shutil.rmtree(target, ignore_errors=True)
         with AtomicFolder(target) as unfinished:
-            tensors = {name: t.detach().cpu().contiguous() for name, t in _model_state(model)}
+            weights = model.state_dict().items()
+            tensors = {name: t.detach().cpu().contiguous() for name, t in weights}
             save_file(tensors, unfinished / _MODEL)
             save_file(optimizer.state(), unfinished / _OPTIMIZER)
             save_file(_random_state(), unfinished / _RANDOM)
@@ -111,10 +112,6 @@ def restore_random(state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if torch.cuda.is_available() and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
-
-
-def _model_state(model: nn.Module) -> list[tuple[str, Tensor]]:
-    return list(model.state_dict().items())
 
 
 def _random_state() -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
 from vlreward.records import Message, Picture, PreferencePair
@@ -73,6 +73,24 @@ def validate(
         overall=_summarise("overall", margins),
         by_task=tuple(_summarise(task, by_task[task]) for task in sorted(by_task)),
     )
+
+
+def describe_validation(found: Validation) -> dict[str, Any]:
+    """The validation as JSON values: {"overall": …, "tasks": {name: …}}."""
+    return {
+        "overall": _describe_result(found.overall),
+        "tasks": {result.task: _describe_result(result) for result in found.by_task},
+    }
+
+
+def _describe_result(result: TaskResult) -> dict[str, Any]:
+    return {
+        "num_pairs": result.num_pairs,
+        "accuracy": result.accuracy,
+        "interval": list(result.interval),
+        "mean_margin": result.mean_margin,
+        "loss": result.loss,
+    }
 
 
 def task_of(pair: PreferencePair) -> str:

@@ -15,8 +15,13 @@ from vlreward.recipes.drawings import drawings
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.write import write_parquet
-from vlreward.training.run import describe_validation, train
-from vlreward.training.validation import Validation, validate, with_shuffled_pictures
+from vlreward.training.run import train
+from vlreward.training.validation import (
+    Validation,
+    describe_validation,
+    validate,
+    with_shuffled_pictures,
+)
 from vlreward.world.drawings import make_case, make_drawings
 
 _NUM_TRAIN_PICTURES = 2700

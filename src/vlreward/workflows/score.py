@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from vlreward.errors import ConfigError, DataError
-from vlreward.scoring import RewardModel
+from vlreward.durable import written_atomically
+from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.progress import Progress
+from vlreward.records import Score
+from vlreward.scoring import COMPARISONS_AT_A_TIME, RewardModel
 from vlreward.sources.comparisons import Comparison
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_comparisons
-from vlreward.training.progress import Progress
-
-_WINDOW = 64
 
 
 class Scored(NamedTuple):
@@ -24,7 +25,7 @@ class Scored(NamedTuple):
     num_refused: int
 
 
-def score_file(model: RewardModel, source: str, *, output: Path) -> Scored:
+def score_file(model: RewardModel, source: SourceConfig, *, output: Path) -> Scored:
     """Writes a JSON line for each row of `source`, in its order; whole or not at all.
 
     A line is {"id", "place", "rewards", "best", "truncated_tokens"}, or {"id", "place", "error"}
@@ -38,68 +39,42 @@ def score_file(model: RewardModel, source: str, *, output: Path) -> Scored:
             expected="the path of a file to write",
             mend=f"For instance {output / 'scores.jsonl'}.",
         )
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary.open("w", encoding="utf-8") as file, Progress() as progress:
-            with progress.phase("Scoring") as advance:
-                counts = [0, 0]
-                for line in _lines(model, source):
-                    counts["error" in line] += 1
-                    _write_line(file, line)
-                    advance()
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    counts = [0, 0]
+    with (
+        written_atomically(output) as file,
+        Progress() as progress,
+        progress.phase("Scoring") as advance,
+    ):
+        for line in _lines(model, read_comparisons(source)):
+            counts["error" in line] += 1
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            advance()
     return Scored(*counts)
 
 
-def _lines(model: RewardModel, source: str) -> Iterator[dict[str, Any]]:
-    window: list[Comparison | dict[str, Any]] = []
-    for row in read_comparisons(source):
-        window.append(_check(model, row))
-        if len(window) == _WINDOW:
-            yield from _score_window(model, window)
-            window = []
-    yield from _score_window(model, window)
+def _lines(model: RewardModel, rows: Iterator[Comparison | DataError]) -> Iterator[dict[str, Any]]:
+    while window := list(islice(rows, COMPARISONS_AT_A_TIME)):
+        readable = [row for row in window if isinstance(row, Comparison)]
+        outcomes = model.score_each((row.prompt, row.responses) for row in readable)
+        for row in window:
+            if isinstance(row, DataError):
+                yield _refusal(None, row.place, row)
+            else:
+                yield _line(row, next(outcomes))
 
 
-def _check(model: RewardModel, row: Comparison | DataError) -> Comparison | dict[str, Any]:
-    """The row if the model can read it, else its line with the reason."""
-    if isinstance(row, DataError):
-        return _refusal(None, row.place, row)
-    try:
-        model.encoder.encode(row.prompt, row.responses)
-    except DataError as error:
-        return _refusal(row.row_id, row.place, error)
-    return row
+def _line(row: Comparison, outcome: list[Score] | VlrewardError) -> dict[str, Any]:
+    if isinstance(outcome, VlrewardError):
+        return _refusal(row.row_id, row.place, outcome)
+    rewards = [score.value for score in outcome]
+    return {
+        "id": row.row_id,
+        "place": row.place,
+        "rewards": rewards,
+        "best": max(range(len(rewards)), key=lambda index: rewards[index]),
+        "truncated_tokens": [score.truncated_tokens for score in outcome],
+    }
 
 
-def _score_window(
-    model: RewardModel, window: list[Comparison | dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    readable = [row for row in window if isinstance(row, Comparison)]
-    scores = model.score_many((row.prompt, row.responses) for row in readable)
-    for row in window:
-        if not isinstance(row, Comparison):
-            yield row
-            continue
-        found = next(scores)
-        rewards = [score.value for score in found]
-        yield {
-            "id": row.row_id,
-            "place": row.place,
-            "rewards": rewards,
-            "best": max(range(len(rewards)), key=lambda index: rewards[index]),
-            "truncated_tokens": [score.truncated_tokens for score in found],
-        }
-
-
-def _refusal(row_id: str | None, place: str, error: DataError) -> dict[str, Any]:
+def _refusal(row_id: str | None, place: str, error: VlrewardError) -> dict[str, Any]:
     return {"id": row_id, "place": place, "error": {"code": error.code, "message": str(error)}}
-
-
-def _write_line(file: TextIO, line: dict[str, Any]) -> None:
-    file.write(json.dumps(line, ensure_ascii=False) + "\n")

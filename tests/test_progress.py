@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vlreward.training.progress import Progress
+from vlreward.progress import Progress
 
 
 class TickingClock:

@@ -1,0 +1,29 @@
+"""`vlreward export`: a reward model read in any layout and written in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from vlreward.modeling.checkpoints import FolderLayout, load_checkpoint, save_checkpoint
+from vlreward.modeling.folders import find_model_folder
+
+
+def export_model(
+    model: str,
+    output: Path,
+    *,
+    revision: str | None,
+    layout: FolderLayout,
+    dtype: Literal["float32", "bfloat16", "float16"],
+) -> None:
+    """Writes the folder whole or not at all; `model` is a folder or a hub name.
+
+    Raises CheckpointError if the model cannot be used or the layout cannot hold it, and
+    ConfigError if something lies at `output` already.
+    """
+    folder = find_model_folder(model, revision=revision)
+    checkpoint = load_checkpoint(folder, dtype=getattr(torch, dtype))
+    save_checkpoint(checkpoint, output, layout=layout)
