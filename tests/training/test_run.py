@@ -383,3 +383,15 @@ def test_a_validation_pair_that_is_trained_on_stops_the_run_before_it_trains(
     with pytest.raises(DataError, match=r"leak\.jsonl:2.*1 of 2 validation pairs"):
         train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
     assert not (Path(config.output) / "checkpoints").exists()
+
+
+def test_a_few_validation_pairs_that_are_trained_on_are_listed_and_not_measured(
+    tmp_path: Path,
+) -> None:
+    config = tiny_config(tmp_path, stages=ONE_STEP, max_refused_share=0.5)
+    held_out = write_rows(tmp_path / "data" / "leak.jsonl", drawn_row(31), drawn_row(3))
+    train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
+    [refusal] = read_rows(Path(config.output))
+    assert refusal["code"] == "validation-in-training" and "leak.jsonl:2" in refusal["row"]
+    [validation] = events_of(Path(config.output), "validation")
+    assert validation["overall"]["num_pairs"] == 1

@@ -125,7 +125,8 @@ class TrainConfig:
     tensorboard: bool = False
     """Also write the curves for TensorBoard into the run folder (needs vlreward[track])."""
     max_refused_share: float = 0.05
-    """Stop if more than this share of the training rows cannot be used."""
+    """Stop if more than this share of the training rows cannot be used, or of the validation
+    pairs are trained on."""
 
     def __post_init__(self) -> None:
         require(bool(self.data), place="data", value="none", expected="at least one source")

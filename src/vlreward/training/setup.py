@@ -81,8 +81,9 @@ def read_data(
 ) -> RunData:
     """Reads and checks all pairs; writes refusals and truncations to `rows.jsonl` in the folder.
 
-    Raises DataError if more than `max_refused_share` of the training rows are refused, or no pair
-    is left to train on, to validate on where validation is wanted, or for one of the stages.
+    A validation pair that is trained on too is refused. Raises DataError if more than
+    `max_refused_share` of the training rows are refused or of the validation pairs trained on, or
+    no pair is left to train on, to validate on where validation is wanted, or for a stage.
     """
     store = PictureStore(folder / "pictures")
 
@@ -90,12 +91,13 @@ def read_data(
         rows = chain.from_iterable(read_preferences(source, store=store) for source in sources)
         return find_usable(rows, model.encoder, advance=advance)
 
-    data = RunData(train=read(config.data), validation=read(config.validation))
+    train = read(config.data)
+    validation = _without_trained(read(config.validation), train, share=config.max_refused_share)
+    data = RunData(train=train, validation=validation)
     _write_report(folder, data)
     _refuse_unless_enough(data.train, share=config.max_refused_share, folder=folder)
     if config.validation:
         _refuse_unless_enough(data.validation, share=1.0, folder=folder)
-    _refuse_overlap(data)
     for stage in config.stages:
         select_pairs(data.train.pairs, stage)
     return data
@@ -167,18 +169,29 @@ def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> 
         )
 
 
-def _refuse_overlap(data: RunData) -> None:
-    """Raises DataError if a validation pair, or its opposite, is among the training pairs."""
-    trained = {one.id for pair in data.train.pairs for one in (pair, pair.swapped())}
-    shared = [pair for pair in data.validation.pairs if pair.id in trained]
-    if shared:
-        raise DataError(
+def _without_trained(validation: UsablePairs, train: UsablePairs, *, share: float) -> UsablePairs:
+    """Refuses the validation pairs that are trained on too, as they are or with sides swapped.
+
+    Raises DataError if they are more than this share of all.
+    """
+    trained = {one.id for pair in train.pairs for one in (pair, pair.swapped())}
+    shared = [pair for pair in validation.pairs if pair.id in trained]
+    refusals = [
+        DataError(
             "validation-in-training",
-            value=f"{len(shared)} of {len(data.validation.pairs)} validation pairs",
-            place=describe_place(shared[0]),
+            value=f"{len(shared)} of {len(validation.pairs)} validation pairs",
+            place=describe_place(pair),
             expected="validation pairs that are not trained on",
             mend="Name the split of each file (#train, #val), or drop these rows from one side.",
         )
+        for pair in shared
+    ]
+    if len(shared) > share * len(validation.pairs):
+        raise refusals[0]
+    return validation._replace(
+        pairs=[pair for pair in validation.pairs if pair.id not in trained],
+        refused=[*validation.refused, *refusals],
+    )
 
 
 def _write_report(folder: Path, data: RunData) -> None:
