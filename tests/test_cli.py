@@ -224,7 +224,7 @@ def test_bad_rows_cost_an_exit_code_and_no_other_rows_score(
     )
     assert (done.code, done.out) == (3, "2 rows scored, 1 refused: new/folder/out.jsonl\n")
     lines = [json.loads(line) for line in Path("new/folder/out.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines] == ["drawn-0", None, "text-2"]
+    assert [line["id"] for line in lines] == ["drawn-0", "drawn-1", "text-2"]
     assert ["rewards" in line for line in lines] == [True, False, True]
 
 
@@ -254,6 +254,24 @@ def test_rows_of_one_split_are_scored_in_the_layout_asked_for(
     assert [line["id"] for line in found["packed"]] == ["text-1", "drawn-2"]
     for packed, padded in zip(found["packed"], found["padded"], strict=True):
         assert packed["rewards"] == pytest.approx(padded["rewards"], abs=1e-5)
+
+
+def test_the_scores_do_not_replace_what_is_scored(
+    vlreward: Run, tmp_path: Path, model_folder: Path
+) -> None:
+    rows = write_rows(tmp_path / "in.jsonl", text_row(0)).read_bytes()
+    done = vlreward("score", "in.jsonl", "--model", str(model_folder), "--output", "./in.jsonl")
+    assert_refused(done, 2, "in.jsonl", "another file")
+    assert (tmp_path / "in.jsonl").read_bytes() == rows
+
+
+def test_a_runs_folder_is_not_taken_for_its_model(
+    vlreward: Run, tmp_path: Path, model_folder: Path
+) -> None:
+    write_rows(tmp_path / "in.jsonl", text_row(0))
+    run = model_folder.parent
+    done = vlreward("score", "in.jsonl", "--model", str(run), "--output", "out.jsonl")
+    assert_refused(done, 4, f"Give {run}/model")
 
 
 def test_scoring_a_missing_file_is_refused(vlreward: Run, model_folder: Path) -> None:

@@ -102,8 +102,17 @@ def test_a_folder_whose_writing_failed_leaves_nothing(
 
 def test_what_a_kill_left_is_removed_by_the_next_attempt(tmp_path: Path) -> None:
     (tmp_path / "model.tmp").mkdir()
+    (tmp_path / "model.tmp" / ".unfinished").touch()
     (tmp_path / "model.tmp" / "stale").write_text("x")
     assert "model/stale" not in names_under(make_folder(tmp_path / "model").parent)
+
+
+def test_a_strangers_folder_of_that_name_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "model.tmp").mkdir()
+    (tmp_path / "model.tmp" / "thesis.txt").write_text("x")
+    with pytest.raises(ConfigError, match="folder-in-the-way"):
+        make_folder(tmp_path / "model")
+    assert (tmp_path / "model.tmp" / "thesis.txt").read_text() == "x"
 
 
 def test_a_killed_writer_leaves_no_folder_of_the_final_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vlreward.errors import PictureError
 from vlreward.pictures import (
@@ -288,3 +288,23 @@ def test_real_pictures_are_admitted(shared_data: Path) -> None:
         paths = sorted((shared_data / folder / "images").iterdir())[:10]
         assert paths
         assert all(admit(path).width > 0 for path in paths)
+
+
+def test_a_picture_whose_exif_cannot_be_written_again_is_turned_all_the_same() -> None:
+    description = struct.pack("<HHII", 0x010E, 12, 1, 38)  # a float where a text belongs
+    orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    tiff = struct.pack("<2sHIH", b"II", 42, 8, 2) + description + orientation
+    tiff += struct.pack("<Id", 0, 1.5)
+    data = encode(noise(), "JPEG", exif=b"Exif\x00\x00" + tiff)
+    with pytest.raises((AttributeError, struct.error)):
+        ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert open_rgb(admit(data)).size == (30, 40)
+
+
+def test_a_dark_16_bit_picture_stays_dark() -> None:
+    values = np.full((8, 8), 300, dtype=np.uint16)
+    values[0, 0] = 200
+    bright = open_rgb(admit(encode(Image.fromarray(values), "PNG")))
+    values[:] = 200
+    dark = open_rgb(admit(encode(Image.fromarray(values), "PNG")))
+    assert np.asarray(bright).max() == 1 and np.asarray(dark).max() == 0

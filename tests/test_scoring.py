@@ -161,8 +161,15 @@ def test_responses_may_hold_pictures(model: RewardModel) -> None:
     answers = [tiny.response(one), tiny.response("This: ", other)]
     rewards = model.score("Draw a square.", answers)
     assert rewards == model.score(tiny.prompt("Draw a square."), answers)
-    marked = model.score("Draw a square.", ["<image>", "This: <image>"], images=[one, other])
-    assert rewards == pytest.approx(marked, abs=1e-6)
+
+
+def test_a_marker_in_a_response_is_text_and_takes_no_picture_from_the_prompt(
+    model: RewardModel,
+) -> None:
+    picture = tiny.picture(1)
+    plain = model.score("What is it?", ["See <image>: red.", "Blue."], images=[picture])
+    records = [tiny.response("See <image>: red."), tiny.response("Blue.")]
+    assert plain == model.score(tiny.prompt(picture, "What is it?"), records)
 
 
 def test_a_marker_in_a_record_is_text(model: RewardModel) -> None:

@@ -17,7 +17,6 @@ from vlreward.modeling.config import Layout
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.read import find_source
 from vlreward.sources.spec import describe_source, parse_source
 from vlreward.training.config import TrainConfig
 
@@ -37,6 +36,11 @@ vlreward: build, judge and use reward models for vision-language models.
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
 finite, 75 interrupted with its state saved (run it again to resume), 130 interrupted.
 """
+
+_TRAIN_HELP = """\
+Trains a reward model in a run folder; the same command again resumes. RECIPE is skywork-vl or
+scratch, or --from FILE, which is a run's config.yaml. The defaults below are the recipe's, those of
+skywork-vl where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +98,12 @@ def main() -> None:
     except VlrewardError as error:
         print(f"vlreward: {error}", file=sys.stderr)
         code = error.exit_code
+    except BrokenPipeError:  # who read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except OSError as error:
+        print(f"vlreward: {error}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -140,9 +150,10 @@ def _train(arguments: list[str]) -> int:
 def _score(arguments: list[str]) -> int:
     given = tyro.cli(ScoreArguments, args=arguments, prog="vlreward score")
     source = parse_source(given.source)
-    find_source(source)
+    from vlreward.workflows.score import check_places, score_file
+
+    check_places(source, given.output)
     from vlreward.scoring import RewardModel
-    from vlreward.workflows.score import score_file
 
     model = RewardModel.load(
         given.model,
@@ -186,6 +197,7 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
             args=rest,
             default=base,
             prog="vlreward train RECIPE",
+            description=_TRAIN_HELP,
             config=(tyro.conf.AvoidSubcommands,),
         )
     if _PLACEHOLDER in config.data:

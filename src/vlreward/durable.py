@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from vlreward.errors import CheckpointError, ConfigError, VlrewardError
 
 MANIFEST = "manifest.json"
+_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,20 +41,46 @@ class Manifest:
     files: dict[str, FileEntry]
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder with its parents where it is missing; raises ConfigError if that fails."""
+    with _refusing_place(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _refusing_place(path: Path) -> Iterator[None]:
+    """Turns what the system says against a place into a ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            "output-not-writable",
+            value=error.strerror or str(error),
+            place=str(path),
+            expected="a place that can be written, on a disk with room",
+            mend="Check the path, its permissions and the free space.",
+        ) from error
+
+
 @contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """A file to write piece by piece that takes its name only when it is whole and on the disk.
 
     It replaces an older one; missing parent folders are made. After an error nothing remains.
+    Raises ConfigError if the place cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with _refusing_place(path):
+            file = temporary.open("xb")
+        with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            with _refusing_place(path):
+                file.flush()
+                os.fsync(file.fileno())
+        with _refusing_place(path):
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -96,15 +123,32 @@ class AtomicFolder:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise ConfigError(
                 "folder-exists",
-                value=str(self.path),
+                value="something with content",
                 place=str(self.path),
                 expected="a path where nothing is yet",
                 mend="Choose another path, or remove what is there.",
             )
-        if self._temporary.exists():
-            shutil.rmtree(self._temporary)
-        self._temporary.mkdir(parents=True)
+        self._remove_leftover()
+        make_folder(self._temporary)
+        (self._temporary / _UNFINISHED).touch()
         return self._temporary
+
+    def _remove_leftover(self) -> None:
+        """Removes what an earlier kill left; raises ConfigError if something else is in the way."""
+        if not os.path.lexists(self._temporary):
+            return
+        is_ours = self._temporary.is_dir() and (
+            (self._temporary / _UNFINISHED).exists() or not any(self._temporary.iterdir())
+        )
+        if not is_ours:
+            raise ConfigError(
+                "folder-in-the-way",
+                value=str(self._temporary),
+                place=str(self.path),
+                expected="nothing of this name, which unfinished folders have for a while",
+                mend="Rename what is there, or choose another path.",
+            )
+        shutil.rmtree(self._temporary)
 
     def __exit__(
         self,
@@ -121,9 +165,12 @@ class AtomicFolder:
                 shutil.rmtree(self._temporary)
 
     def _publish(self) -> None:
+        (self._temporary / _UNFINISHED).unlink()
         write_manifest(self._temporary)
+        plain_mode = (self._temporary / MANIFEST).stat().st_mode
         for folder, _, names in os.walk(self._temporary):
             for name in names:
+                Path(folder, name).chmod(plain_mode)  # some libraries write for the owner alone
                 _flush_to_disk(Path(folder, name))
             _flush_to_disk(Path(folder))
         self._temporary.replace(self.path)

@@ -53,9 +53,10 @@ class ConfigError(VlrewardError):
 
 
 class DataError(VlrewardError):
-    """A row or a file of data cannot be used."""
+    """A row or a file of data cannot be used; `row_id` is the row's own id, where it has one."""
 
     exit_code = 3
+    row_id: str | None = None
 
 
 class PictureError(DataError):

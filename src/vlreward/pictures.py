@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vlreward.durable import write_bytes_atomically
 from vlreward.errors import PictureError
@@ -39,6 +41,20 @@ class Limits:
 TRAINING_LIMITS = Limits()
 SERVER_LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=16_800_000, formats=("JPEG", "PNG", "WEBP"))
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of an EXIF orientation upright."""
+_QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+_ONE_AT_A_TIME = threading.Lock()
+"""Warnings are turned off for the whole process, so two threads must not do so at once."""
+
 
 def admit(source: Path | bytes, *, limits: Limits = TRAINING_LIMITS) -> Picture:
     """Checks a picture file (a path, or a file's bytes) and returns it as a `Picture`.
@@ -61,14 +77,14 @@ def admit(source: Path | bytes, *, limits: Limits = TRAINING_LIMITS) -> Picture:
             value=f"{len(data)} bytes",
             place=place,
             expected=f"at most {limits.max_bytes} bytes",
-            mend="Shrink the picture or raise the limit.",
+            mend="Shrink the picture.",
         )
     with _loaded(data, place=place, limits=limits) as image:
         width, height = _upright_size(image)
-    where: dict[str, Path | bytes] = (
-        {"path": source} if isinstance(source, Path) else {"data": data}
-    )
-    return Picture(sha256=hashlib.sha256(data).hexdigest(), width=width, height=height, **where)  # type: ignore[arg-type]
+    sha256 = hashlib.sha256(data).hexdigest()
+    if isinstance(source, Path):
+        return Picture(sha256=sha256, width=width, height=height, path=source)
+    return Picture(sha256=sha256, width=width, height=height, data=data)
 
 
 def read_bytes(picture: Picture) -> bytes:
@@ -99,14 +115,25 @@ def open_rgb(picture: Picture) -> Image.Image:
 def decode(data: bytes, *, place: str, limits: Limits = TRAINING_LIMITS) -> Image.Image:
     """Decodes a file's first frame to RGB; raises PictureError as `admit` does."""
     with _loaded(data, place=place, limits=limits) as image:
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(upright(image))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned and mirrored as its EXIF orientation says; anything else there is left."""
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 @contextmanager
 def _loaded(data: bytes, *, place: str, limits: Limits) -> Iterator[Image.Image]:
     """The picture with its first frame decoded; whatever Pillow raises becomes a PictureError."""
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)
             image = Image.open(io.BytesIO(data), formats=limits.formats)
@@ -123,7 +150,7 @@ def _loaded(data: bytes, *, place: str, limits: Limits) -> Iterator[Image.Image]
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(str(error), place=place, limits=limits) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise PictureError(
             "picture-torn",
             value=str(error),
@@ -135,7 +162,7 @@ def _loaded(data: bytes, *, place: str, limits: Limits) -> Iterator[Image.Image]
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height after EXIF rotation."""
-    quarter_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    quarter_turned = _turn(image) in _QUARTER_TURNS
     return (image.height, image.width) if quarter_turned else image.size
 
 
@@ -179,12 +206,16 @@ def _too_many_pixels(value: str, *, place: str, limits: Limits) -> PictureError:
         value=value,
         place=place,
         expected=f"at most {limits.max_pixels} pixels",
-        mend="Shrink the picture or raise the limit.",
+        mend="Shrink the picture.",
     )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB by the rules of `open_rgb`; 16-bit and float greys are scaled to 8 bits."""
+    """RGB by the rules of `open_rgb`; 16-bit greys are scaled to 8 bits.
+
+    32-bit and float ones do not say their range: it is taken to be 1, 255 or 65535, the least that
+    holds their values.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         return _grey_to_rgb(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -197,7 +228,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _grey_to_rgb(image: Image.Image) -> Image.Image:
     values = np.asarray(image, dtype=np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=65535.0, neginf=0.0)
-    top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
+    is_wide = image.mode.startswith("I;16") or values.max(initial=0) > 255
+    top = 65535.0 if image.mode.startswith("I") and is_wide else 255.0
     if image.mode == "F" and values.max(initial=0) <= 1.0:
         top = 1.0
     scaled = np.clip(values / top * 255.0, 0, 255).astype(np.uint8)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from vlreward.errors import DataError
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -47,9 +49,22 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """What a response answers: one or more messages, the last one not the assistant's."""
+    """What a response answers: one or more messages, the last one not the assistant's.
+
+    Raises DataError where they are not.
+    """
 
     messages: tuple[Message, ...]
+
+    def __post_init__(self) -> None:
+        if not self.messages or self.messages[-1].role == "assistant":
+            raise DataError(
+                "prompt-ends-with-assistant",
+                value="the assistant's turn" if self.messages else "no message",
+                place="prompt",
+                expected="a prompt whose last turn is not the assistant's",
+                mend="Move the assistant's last turn into the responses, or drop the row.",
+            )
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -156,6 +171,11 @@ class Score:
     value: float
     num_tokens: int
     truncated_tokens: int = 0
+
+
+def same_content(one: Response, other: Response) -> bool:
+    """Whether two responses say and show the same, however their text is cut into parts."""
+    return _canonical(one.content) == _canonical(other.content)
 
 
 def _pictures(content: tuple[Part, ...]) -> Iterator[Picture]:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vlreward import __version__, configuration
-from vlreward.durable import write_bytes_atomically, write_json_atomically, write_text_atomically
+from vlreward.durable import (
+    make_folder,
+    write_bytes_atomically,
+    write_json_atomically,
+    write_text_atomically,
+)
 from vlreward.errors import ConfigError, DataError
 
 Clock = Callable[[], float]
 """Seconds since 1970, as `time.time` gives them."""
 
 Config = TypeVar("Config")
+
+_CONFIG = "config.yaml"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +69,13 @@ class RunFolder:
         program first; values of options that hold a secret by their name are masked.
         """
         run = cls(path, clock=clock)
+        described = _describe(command, started=clock())
         if run.config_path.exists():
             _refuse_other_config(run.config_path, configuration.to_plain(config))
         else:
             write_text_atomically(run.config_path, configuration.to_yaml(config))
         if not run.command_path.exists():
-            write_json_atomically(run.command_path, _describe(command, started=clock()))
+            write_json_atomically(run.command_path, described)
         run._resume_events()
         return run
 
@@ -91,7 +102,7 @@ class RunFolder:
     @property
     def config_path(self) -> Path:
         """Where the resolved configuration lies."""
-        return self.path / "config.yaml"
+        return self.path / _CONFIG
 
     @property
     def command_path(self) -> Path:
@@ -157,6 +168,45 @@ class RunFolder:
         return [(line, f"{self.events_path}:{at}") for at, line in enumerate(lines, start=1)]
 
 
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Holds a run's folder for this process, and makes it where it is missing.
+
+    The system lets go of it when the process ends, however it ends. A folder in which nothing came
+    to be is removed. Raises ConfigError if another process holds it, or it has other content.
+    """
+    make_folder(path)
+    lock = path / _LOCK
+    if not lock.exists() and not (path / _CONFIG).exists() and any(path.iterdir()):
+        raise ConfigError(
+            "folder-not-a-run",
+            value="files of something else",
+            place=str(path),
+            expected="a new or empty folder, or that of an earlier run",
+            mend="Choose another output folder.",
+        )
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                "run-busy",
+                value=str(path),
+                place=str(path),
+                expected="a run folder that no other process works in",
+                mend="Wait for the other process, or choose another folder.",
+            ) from error
+        try:
+            yield
+        finally:
+            if [*path.iterdir()] == [lock]:
+                lock.unlink()
+                path.rmdir()
+    finally:
+        os.close(descriptor)
+
+
 def _refuse_other_config(path: Path, wanted: Mapping[str, Any]) -> None:
     found = configuration.differences(configuration.load_plain(path), wanted)
     if not found:
@@ -173,7 +223,8 @@ def _refuse_other_config(path: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _describe(command: Sequence[str], *, started: float) -> dict[str, Any]:
-    packages = {one.metadata["Name"]: one.version for one in distributions()}
+    named = ((one.metadata["Name"], one) for one in distributions())
+    packages = {name: one.version for name, one in named if name}
     return {
         "command": _masked(command),
         "started": started,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Tree
@@ -33,7 +33,7 @@ from vlreward.modeling.config import Layout
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
 from vlreward.modeling.self_check import check_packing
-from vlreward.pictures import read_bytes
+from vlreward.pictures import read_bytes, upright
 from vlreward.records import Picture, Prompt, Response, Score
 from vlreward.sources.attachments import PictureReader
 from vlreward.sources.comparisons import draft_responses, to_comparison
@@ -53,7 +53,7 @@ _FORMAT_OF_MODE = {mode: "PNG" for mode in ("1", "L", "LA", "I;16", "P", "RGB", 
 _PLAIN_MODE = {"La": "LA", "RGBa": "RGBA"}
 """The modes whose colours are multiplied by their opacity, and those where they are not."""
 _STAND_IN = "-"
-"""A text in the place of a Response, which needs no reading."""
+"""In the place of the responses, which need no reading: their text is text alone."""
 
 
 class RewardModel:
@@ -122,7 +122,8 @@ class RewardModel:
         """The rewards of the responses, in their order.
 
         A prompt is a text, a list of {"role", "content"} messages, or a `Prompt`. `<image>` in
-        the text says where a picture belongs; without it, pictures come first.
+        the prompt says where a picture belongs; without it, pictures come first. A response's
+        text is taken as it is; one that shows pictures is a `Response`.
         """
         [scores] = self.score_many([_as_comparison(prompt, responses, images)])
         return [score.value for score in scores]
@@ -277,23 +278,13 @@ def _as_comparison(
         if images:
             expected = "none, as the messages of a Prompt hold its pictures"
             raise _wrong_argument("images", value=f"{len(images)} images", expected=expected)
-        read = tuple(Response(content=(r,)) if isinstance(r, str) else r for r in responses)
     else:
-        comparison = to_comparison(
-            {
-                "prompt": prompt,
-                "responses": [r if isinstance(r, str) else _STAND_IN for r in responses],
-                "images": [_as_source(image) for image in images],
-            },
-            form=draft_responses,
-            context=RowContext(place="score", folder=Path.cwd(), default_source="score"),
-            pictures=PictureReader(None),
-        )
-        prompt, read = comparison.prompt, comparison.responses
-    answers = [
-        own if isinstance(own, Response) else found
-        for own, found in zip(responses, read, strict=True)
-    ]
+        row = {"prompt": prompt, "responses": [_STAND_IN], "images": [*map(_as_source, images)]}
+        context = RowContext(place="score", folder=Path.cwd(), default_source="score")
+        prompt = to_comparison(
+            row, form=draft_responses, context=context, pictures=PictureReader(None)
+        ).prompt
+    answers = [r if isinstance(r, Response) else Response(content=(r,)) for r in responses]
     _refuse_empty(answers)
     return prompt, answers
 
@@ -330,7 +321,7 @@ def _refuse_empty(responses: Sequence[Response]) -> None:
 
 def _as_source(image: ImageInput) -> str | bytes:
     if isinstance(image, Image.Image):
-        return _as_file(ImageOps.exif_transpose(image))
+        return _as_file(upright(image))
     if isinstance(image, Picture):
         return read_bytes(image)
     return str(image) if isinstance(image, Path) else image

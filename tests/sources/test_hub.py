@@ -46,7 +46,7 @@ def test_name_subset_split_and_revision_are_asked_for():
         (("owner/name", None), {"split": "train", "revision": None, **streaming}),
     ]
     assert (pair.origin.source, pair.origin.split) == ("owner/name", "test")
-    assert (default.origin.split, pair.origin.place) == ("train", "hub:owner/name:row 1")
+    assert (default.origin.split, pair.origin.place) == ("train", "hub:owner/name (s/test):row 1")
 
 
 def test_a_published_folder_streams_through_datasets_with_its_pictures_undecoded(tmp_path):

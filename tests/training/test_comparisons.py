@@ -95,7 +95,7 @@ def test_pairs_that_fit_are_usable_and_counted(encoder: Encoder) -> None:
     pairs = [pair_of("Which?", "Alpha.", "Beta."), pair_of("Who?", "He.", "She.")]
     advanced: list[None] = []
     found = find_usable(pairs, encoder, advance=lambda: advanced.append(None))
-    assert (found.pairs, found.refused, found.truncated) == (pairs, [], {})
+    assert (found.pairs, found.refused, found.truncated) == (pairs, [], [])
     trees = [encoder.encode(pair.prompt, [pair.chosen, pair.rejected]) for pair in pairs]
     assert found.num_tokens == sum(map(len, trees))
     assert len(advanced) == 2
@@ -117,8 +117,9 @@ def test_a_prompt_that_is_too_long_is_refused_and_a_response_is_cut(encoder: Enc
     found = find_usable([too_long, cut], encoder)
     assert [error.code for error in found.refused] == ["row-too-long"]
     assert found.pairs == [cut]
-    assert list(found.truncated) == ["data.jsonl:7, row r7"]
-    assert found.truncated["data.jsonl:7, row r7"] > 50
+    [truncation] = found.truncated
+    assert truncation.place == "data.jsonl:7, row r7"
+    assert truncation.num_tokens > 50
 
 
 def test_responses_equal_once_cut_decide_nothing_and_are_refused(encoder: Encoder) -> None:

@@ -28,13 +28,16 @@ from tests.support.training import (
 from vlreward import configuration
 from vlreward.durable import verify_manifest
 from vlreward.errors import (
+    CheckpointError,
     ConfigError,
     DataError,
     Interrupted,
     MissingExtraError,
     NonFiniteError,
 )
+from vlreward.modeling.config import ModelConfig
 from vlreward.progress import Progress
+from vlreward.runs import only_writer
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import ObjectiveConfig, StageConfig, TrainConfig
 from vlreward.training.run import train
@@ -45,6 +48,20 @@ ONE_STEP = (StageConfig(name="once", epochs=1, batch_size=64, learning_rate=1e-3
 
 def read_rows(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "rows.jsonl").read_text().splitlines()]
+
+
+def interrupted_at(phase_name: str) -> type[Progress]:
+    """A Progress in which a signal comes when a phase of this name begins."""
+
+    class Impatient(Progress):
+        @contextmanager
+        def phase(self, name: str, **about: Any) -> Iterator[Any]:
+            if name == phase_name:
+                signal.raise_signal(signal.SIGTERM)
+            with super().phase(name, **about) as advance:
+                yield advance
+
+    return Impatient
 
 
 def with_rows(config: TrainConfig, *rows: dict[str, Any]) -> TrainConfig:
@@ -64,6 +81,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 def test_the_folder_holds_what_a_person_looks_for(finished: TrainConfig) -> None:
     run = Path(finished.output)
     assert sorted(path.name for path in run.iterdir()) == [
+        ".lock",
         "checkpoints",
         "command.json",
         "config.yaml",
@@ -213,14 +231,61 @@ def test_a_run_that_could_not_begin_may_be_mended_in_the_same_folder(tmp_path: P
     assert len(events_of(Path(config.output), "step")) == 1
 
 
-def test_a_signal_while_pairs_are_read_ends_the_run_before_it_trains(tmp_path: Path) -> None:
+def test_a_signal_while_pairs_are_read_ends_the_run_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = with_rows(tiny_config(tmp_path), *map(drawn_row, range(6)))
-    clock = DeadlyClock(at_call=0, signal_number=signal.SIGTERM)
+    monkeypatch.setattr("vlreward.training.run.Progress", interrupted_at("Reading pairs"))
     with pytest.raises(Interrupted, match="SIGTERM"):
-        train(config, clock=clock)
+        train(config)
     assert not (Path(config.output) / "events.jsonl").exists()
+    monkeypatch.undo()
     train(config)
     assert len(events_of(Path(config.output), "step")) == 1
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), save_every_steps=1)
+    with pytest.raises(Interrupted):
+        train(config, clock=DeadlyClock(at_call=4, signal_number=signal.SIGTERM))
+    file = Path(config.data[0].path)
+    rows = file.read_text()
+    file.write_text("\n".join(rows.splitlines()[1:]) + "\n")
+    with pytest.raises(DataError, match=r"14 pairs, not the same 15.*run-data-differs"):
+        train(config)
+    file.write_text(rows)
+    train(config)
+    assert events_of(Path(config.output), "finished")
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    with only_writer(Path(config.output)), pytest.raises(ConfigError, match="run-busy"):
+        train(config)
+    assert not (Path(config.output) / "config.yaml").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match="folder-not-a-run"):
+        train(config)
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == ["model", "mine.txt"]
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, model=ModelConfig(path="./nowhere"))
+    with pytest.raises(CheckpointError):
+        train(config)
+    assert not Path(config.output).exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="output-not-writable"):
+        train(replace(config, output=str(tmp_path / "file" / "run")))
 
 
 def test_a_signal_during_validation_is_obeyed_and_costs_no_step(
@@ -229,24 +294,12 @@ def test_a_signal_during_validation_is_obeyed_and_costs_no_step(
     config = replace(tiny_config(tmp_path), save_every_steps=1000)
     last_step = replace(config, output=str(tmp_path / "whole"))
     train(last_step)
-    phases: list[str] = []
-
-    class Impatient(Progress):
-        """Gets a signal when the first validation has begun."""
-
-        @contextmanager
-        def phase(self, name: str, **about: Any) -> Iterator[Any]:
-            phases.append(name)
-            if phases.count("Validating") == 1 and name == "Validating":
-                signal.raise_signal(signal.SIGINT)
-            with super().phase(name, **about) as advance:
-                yield advance
-
-    monkeypatch.setattr("vlreward.training.run.Progress", Impatient)
-    with pytest.raises(Interrupted, match="SIGINT"):
+    monkeypatch.setattr("vlreward.training.run.Progress", interrupted_at("Validating"))
+    with pytest.raises(Interrupted, match="SIGTERM"):
         train(config)
     run = Path(config.output)
-    assert phases[-1] == "Validating" and events_of(run, "validation") == []
+    assert events_of(run, "validation") == []
+    monkeypatch.undo()
     train(config)
     assert [event["lost_steps"] for event in events_of(run, "resumed")] == [0]
     whole = Path(last_step.output)
@@ -284,7 +337,7 @@ def test_a_missing_extra_is_named_before_anything_is_made(
 def test_a_validation_set_of_which_nothing_is_left_stops_the_run(tmp_path: Path) -> None:
     held_out = write_rows(tmp_path / "data" / "bad.jsonl", drawn_row(1, images=["nowhere.png"]))
     config = tiny_config(tmp_path, validation=(SourceConfig(path=str(held_out)),))
-    with pytest.raises(DataError, match="1 of 1 rows refused"):
+    with pytest.raises(DataError, match="all 1 validation rows refused"):
         train(config)
 
 
@@ -380,7 +433,7 @@ def test_a_validation_pair_that_is_trained_on_stops_the_run_before_it_trains(
     opposite = drawn_row(3)
     opposite |= {"chosen": opposite["rejected"], "rejected": opposite["chosen"]}
     held_out = write_rows(tmp_path / "data" / "leak.jsonl", drawn_row(31), opposite)
-    with pytest.raises(DataError, match=r"leak\.jsonl:2.*1 of 2 validation pairs"):
+    with pytest.raises(DataError, match=r"leak\.jsonl:2.*one of 1 validation pairs, of 2"):
         train(replace(config, validation=(SourceConfig(path=str(held_out)),)))
     assert not (Path(config.output) / "checkpoints").exists()
 

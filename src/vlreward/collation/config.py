@@ -32,3 +32,7 @@ class CollationConfig:
         for name in ("max_length", "token_budget", "min_pixels", "max_pixels"):
             value = getattr(self, name)
             require(value is None or value >= 1, place=name, value=value, expected="1 or more")
+        if self.min_pixels is not None and self.max_pixels is not None:
+            expected = f"at most max_pixels, which is {self.max_pixels}"
+            holds = self.min_pixels <= self.max_pixels
+            require(holds, place="min_pixels", value=self.min_pixels, expected=expected)

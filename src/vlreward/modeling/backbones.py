@@ -48,6 +48,8 @@ def load_backbone(folder: Path, config: PreTrainedConfig, *, dtype: torch.dtype)
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
         )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(

@@ -145,7 +145,11 @@ def save_checkpoint(
         else:
             _write_sequence_classification(checkpoint, unfinished)
         copy_text_files(checkpoint, unfinished)
-        text = json.dumps(asdict(checkpoint.settings), indent=2)
+        settings = checkpoint.settings
+        if layout == "sequence-classification" and settings.reward_mean is not None:
+            bias = checkpoint.network.head.summary.bias.item()
+            settings = replace(settings, reward_mean=settings.reward_mean - bias)
+        text = json.dumps(asdict(settings), indent=2)
         (unfinished / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from vlreward.errors import require
@@ -76,5 +76,9 @@ class ModelConfig:
     where the backbone allows it and says so where not."""
     gradient_checkpointing: bool = False
     """Trade time for memory: recompute layers in the backward pass."""
-    initial_seed: int = field(default=0)
+    initial_seed: int = 0
     """Seed of the head's (and a scratch backbone's) initial weights."""
+
+    def __post_init__(self) -> None:
+        seed = self.initial_seed
+        require(0 <= seed < 2**32, place="model.initial_seed", value=seed, expected="[0, 2**32)")

@@ -27,7 +27,7 @@ def spell_config(config: PreTrainedConfig, *, architecture: str, dtype: str) -> 
     _spell_rotary(text if isinstance(text, dict) else spelled)
     if isinstance(text, dict):
         if config.model_type in _FLAT_TYPES:
-            text.get("rope_scaling", {})["type"] = "mrope"  # what 4.51 looks for
+            text["rope_scaling"]["type"] = "mrope"  # what 4.51 looks for
             del spelled["text_config"]
             spelled = {k: v for k, v in text.items() if k != "model_type"} | spelled
         # The vision encoder's rotary embedding is fixed; 4.51 has no setting for it.

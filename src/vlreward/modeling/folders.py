@@ -69,6 +69,14 @@ def check_folder(folder: Path) -> None:
     In the hub's own cache files are links into the `blobs` beside the `snapshots`; no other link
     may lead outside. Raises CheckpointError.
     """
+    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
+        raise CheckpointError(
+            "model-folder-is-a-run",
+            value="a run's folder",
+            place=str(folder),
+            expected="a model's folder, with its config.json",
+            mend=f"Give {folder / 'model'}.",
+        )
     config = read_json(folder / "config.json")
     if "auto_map" in config:
         raise CheckpointError(

@@ -5,22 +5,12 @@ Shapes: R responses, C width of the backbone.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 HeadKind = Literal["linear", "mlp"]
-
-
-class RewardHead(Protocol):
-    """What a head must be able to do; both kinds below are modules."""
-
-    kind: HeadKind
-
-    def __call__(self, hidden_RC: Tensor) -> Tensor:
-        """Hidden states [R, C] in any precision → rewards [R] in float32."""
-        ...
 
 
 class LinearHead(nn.Module):
@@ -33,7 +23,7 @@ class LinearHead(nn.Module):
         self.summary = nn.Linear(hidden_size, 1, dtype=torch.float32)
 
     def forward(self, hidden_RC: Tensor) -> Tensor:
-        """See `RewardHead`."""
+        """Hidden states [R, C] in any precision → rewards [R] in float32."""
         rewards_R1: Tensor = self.summary(hidden_RC.float())
         return rewards_R1.squeeze(-1)
 
@@ -49,7 +39,7 @@ class MlpHead(nn.Module):
         self.summary = nn.Linear(hidden_size, 1, dtype=torch.float32)
 
     def forward(self, hidden_RC: Tensor) -> Tensor:
-        """See `RewardHead`."""
+        """Hidden states [R, C] in any precision → rewards [R] in float32."""
         inner_RC = nn.functional.silu(self.hidden(hidden_RC.float()))
         rewards_R1: Tensor = self.summary(inner_RC)
         return rewards_R1.squeeze(-1)

@@ -36,9 +36,11 @@ def check_packing(network: RewardNetwork, encoder: Encoder) -> float:
     trees = [_tree(unlimited, seed=0), _tree(unlimited, seed=1)]
     was_training = network.training
     network.eval()
-    packed = network.hidden_states(pack(trees, encoder.preparation).to(network.device)).float()
-    padded = network.hidden_states(pad(trees, encoder.preparation).to(network.device)).float()
-    network.train(was_training)
+    try:
+        packed = network.hidden_states(pack(trees, encoder.preparation).to(network.device)).float()
+        padded = network.hidden_states(pad(trees, encoder.preparation).to(network.device)).float()
+    finally:
+        network.train(was_training)
     difference = float((packed - padded).norm() / padded.norm().clamp(min=1e-12))
     dtype = next(network.backbone.parameters()).dtype
     if not difference <= _TOLERANCE[dtype]:

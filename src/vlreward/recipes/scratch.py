@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from vlreward.collation.config import CollationConfig
 from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.spec import parse_source
+from vlreward.sources.spec import parse_sources
 from vlreward.training.config import OptimizerConfig, StageConfig, TrainConfig
 
 
 def scratch(
     *,
-    data: Sequence[str | SourceConfig],
-    validation: Sequence[str | SourceConfig] = (),
+    data: str | Sequence[str | SourceConfig],
+    validation: str | Sequence[str | SourceConfig] = (),
     output: str = "runs/scratch",
     epochs: int = 8,
     learning_rate: float = 1e-3,
@@ -25,8 +25,8 @@ def scratch(
     """One stage on all pairs, the vision encoder trained too, float32. Every number is ours."""
     return TrainConfig(
         output=output,
-        data=tuple(parse_source(source) for source in data),
-        validation=tuple(parse_source(source) for source in validation),
+        data=parse_sources(data),
+        validation=parse_sources(validation),
         model=ModelConfig(
             path=None,
             scratch=sizes or ScratchConfig(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vlreward.collation.config import CollationConfig
 from vlreward.modeling.config import ModelConfig
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.spec import parse_source
+from vlreward.sources.spec import parse_sources
 from vlreward.training.config import TrainConfig
 
 _MAX_PIXELS = 1280 * 28 * 28
@@ -15,8 +15,8 @@ _MAX_PIXELS = 1280 * 28 * 28
 
 def skywork_vl(
     *,
-    data: Sequence[str | SourceConfig],
-    validation: Sequence[str | SourceConfig] = (),
+    data: str | Sequence[str | SourceConfig],
+    validation: str | Sequence[str | SourceConfig] = (),
     output: str = "runs/skywork-vl",
     model: str = "Qwen/Qwen2.5-VL-7B-Instruct",
 ) -> TrainConfig:
@@ -28,8 +28,8 @@ def skywork_vl(
     """
     return TrainConfig(
         output=output,
-        data=tuple(parse_source(source) for source in data),
-        validation=tuple(parse_source(source) for source in validation),
+        data=parse_sources(data),
+        validation=parse_sources(validation),
         model=ModelConfig(path=model, gradient_checkpointing=True),
         collation=CollationConfig(max_pixels=_MAX_PIXELS),
     )

@@ -124,15 +124,19 @@ def _locate(source: str, *, folder: Path | None, field: str) -> Path | bytes:
             mend="Download the pictures and set picture_folder to where they are.",
         )
     path = ((folder or Path()) / source).absolute()
-    if not path.is_file():
-        raise PictureError(
-            "picture-missing",
-            value=fields.describe(str(path)),
-            place=field,
-            expected="a readable picture file",
-            mend="Relative paths start at the data file's folder, or at picture_folder.",
-        )
-    return path
+    try:
+        if path.is_file():
+            return path
+    except OSError:  # a name too long for the system, or a folder that may not be looked into
+        pass
+    raise PictureError(
+        "picture-missing",
+        value=fields.describe(str(path)),
+        place=field,
+        expected="a readable picture file",
+        mend="Relative paths start at the data file's folder, or at picture_folder; a picture in "
+        "base64 begins data:image/png;base64,",
+    )
 
 
 def _decode_data_uri(uri: str, *, field: str) -> bytes:

@@ -15,6 +15,7 @@ from vlreward.records import (
     PreferencePair,
     Prompt,
     Response,
+    same_content,
 )
 from vlreward.sources import content, fields
 from vlreward.sources.attachments import PictureReader
@@ -125,14 +126,6 @@ def _is_empty(parts: tuple[Part, ...]) -> bool:
 
 
 def _check_prompt(prompt: Prompt) -> None:
-    if prompt.messages and prompt.messages[-1].role == "assistant":
-        raise DataError(
-            "prompt-ends-with-assistant",
-            value="the assistant's turn",
-            place="prompt",
-            expected="a prompt whose last turn is not the assistant's",
-            mend="Move the turn into both answers, or drop the row.",
-        )
     if all(_is_empty(m.content) for m in prompt.messages if m.role == "user"):
         raise DataError(
             "prompt-empty",
@@ -155,7 +148,7 @@ def _check_answer(answer: tuple[Part, ...], *, field: str) -> None:
 
 
 def _check_different(pair: PreferencePair) -> None:
-    if pair.id == pair.swapped().id:
+    if same_content(pair.chosen, pair.rejected):
         raise DataError(
             "pair-identical",
             value="the same answer twice",

@@ -56,7 +56,7 @@ def unknown_form(row: Row, *, place: str, also: str = "") -> DataError:
         value=fields.describe_fields(row) + (f" fits {' and '.join(found)}" if found else ""),
         place=place,
         expected=f"one of the forms {also}{_DESCRIPTIONS}",
-        mend=hint or "Set the format by name, or rename the fields.",
+        mend=hint or "Rename the fields, or set `format` of the source in a configuration file.",
     )
 
 

@@ -50,9 +50,9 @@ def required(row: Row, name: str) -> object:
     if value is None:
         raise DataError(
             "field-missing",
-            value=describe_fields(row),
+            value="null" if name in row else describe_fields(row),
             place=name,
-            expected=f"a field {name!r}",
+            expected=f"a field {name!r} with a value",
             mend=misspelling(row, name) or f"Add {name!r}, or set the format that the rows have.",
         )
     return value
@@ -60,7 +60,7 @@ def required(row: Row, name: str) -> object:
 
 def misspelling(row: Row, name: str) -> str:
     """A sentence that points to a field that was likely meant to be `name`; else empty."""
-    strangers = [key for key in row if key not in KNOWN_FIELDS]
+    strangers = [key for key in row if key not in KNOWN_FIELDS and key != name]
     near = difflib.get_close_matches(name, strangers, n=1, cutoff=0.7)
     return f"The row has {near[0]!r}: did you mean {name!r}?" if near else ""
 

@@ -34,19 +34,14 @@ def find_files(path: str) -> list[Path]:
     Of a folder, its .parquet files; without any, its .jsonl files; without these, its .json files.
     Raises DataError if there are none, or one is of an unknown kind.
     """
-    literal = Path(path)
-    if literal.is_dir():
-        kinds = (sorted(literal.glob(f"*{suffix}")) for suffix in (".parquet", ".jsonl", ".json"))
-        files = next((found for found in kinds if found), [])
-    elif literal.is_file():
-        files = [literal]
-    else:
-        files = [Path(name) for name in sorted(glob.glob(path, recursive=True))]
-        files = [file for file in files if file.is_file()]
+    try:
+        files = _named_files(path)
+    except OSError:  # a name too long for the system, or a folder that may not be looked into
+        files = []
     if not files:
         raise DataError(
             "file-missing",
-            value=path,
+            value="nothing there",
             place=path,
             expected="a data file, a folder with data files, or a glob that finds some",
             mend="Check the path; for data on the hub write hub:owner/name.",
@@ -54,6 +49,17 @@ def find_files(path: str) -> list[Path]:
     for file in files:
         _reader_for(file)
     return files
+
+
+def _named_files(path: str) -> list[Path]:
+    literal = Path(path).expanduser()
+    if literal.is_dir():
+        kinds = (sorted(literal.glob(f"*{suffix}")) for suffix in (".parquet", ".jsonl", ".json"))
+        return next((found for found in kinds if found), [])
+    if literal.is_file():
+        return [literal]
+    found = (Path(name) for name in sorted(glob.glob(str(literal), recursive=True)))
+    return [file for file in found if file.is_file()]
 
 
 def read_rows(file: Path) -> Iterator[RawRow]:

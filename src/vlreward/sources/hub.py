@@ -48,6 +48,8 @@ def _library() -> LoadDataset:
 def _stream(dataset: Any, *, config: SourceConfig, name: str) -> Iterator[RawRow]:
     rows = iter(dataset)
     folder = None if config.picture_folder is None else Path(config.picture_folder)
+    part = "/".join(one for one in (config.subset, config.split or "train") if one is not None)
+    where = f"{HUB_PREFIX}{name} ({part})"
     number = 0
     while True:
         try:
@@ -57,7 +59,7 @@ def _stream(dataset: Any, *, config: SourceConfig, name: str) -> Iterator[RawRow
         except Exception as error:
             raise _not_had(config, error) from error
         number += 1
-        place = f"{HUB_PREFIX}{name}:row {number}"
+        place = f"{where}:row {number}"
         yield RawRow(place=place, row=checked_row(row), folder=folder, stem=name)
 
 

@@ -198,7 +198,9 @@ def _placed(error: DataError, raw: RawRow) -> DataError:
     known = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
     place = f"{raw.place} (id {fields.describe_id(row_id)})" if known else raw.place
     placed = error.at(place)
-    assert isinstance(placed, DataError), "`at` keeps the class"
+    placed.row_id = row_id if isinstance(row_id, str) else None
+    if known and placed.row_id is None:
+        placed.row_id = fields.describe_id(row_id)
     return placed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vlreward.sources.config import HUB_PREFIX, SourceConfig
 
 
@@ -18,6 +20,14 @@ def parse_source(source: str | SourceConfig) -> SourceConfig:
     if path.startswith(HUB_PREFIX):
         path, _, revision = path.partition("@")
     return SourceConfig(path=path, split=split or None, revision=revision or None)
+
+
+def parse_sources(
+    sources: str | SourceConfig | Sequence[str | SourceConfig],
+) -> tuple[SourceConfig, ...]:
+    """Reads one source or several; see `parse_source`."""
+    several = [sources] if isinstance(sources, (str, SourceConfig)) else sources
+    return tuple(parse_source(source) for source in several)
 
 
 def describe_source(source: SourceConfig) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vlreward.extras import import_extra
 
@@ -20,11 +19,10 @@ class Board:
         tensorboard = import_extra("torch.utils.tensorboard", extra="track")
         self._writer = tensorboard.SummaryWriter(str(folder), purge_step=first_step)
 
-    def add(self, group: str, step: int, values: Mapping[str, Any]) -> None:
-        """Adds the values that are numbers, as `group/name`; they are on disk at once."""
+    def add(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        """Adds the values as `group/name`; they are on disk at once."""
         for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+            self._writer.add_scalar(f"{group}/{name}", value, step)
         self._writer.flush()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,12 +34,19 @@ class PairRow:
     pair_ids: tuple[str, ...]
 
 
+class Truncation(NamedTuple):
+    """How many tokens of a pair's responses did not fit."""
+
+    place: str
+    num_tokens: int
+
+
 class UsablePairs(NamedTuple):
-    """Pairs that fit the model, rows refused, and how many tokens truncation took by pair."""
+    """Pairs that fit the model, rows refused, pairs cut, and the tokens of all that fit."""
 
     pairs: list[PreferencePair]
     refused: list[VlrewardError]
-    truncated: dict[str, int]
+    truncated: list[Truncation]
     num_tokens: int
 
 
@@ -69,7 +77,7 @@ def find_usable(
     """
     usable: list[PreferencePair] = []
     refused: list[VlrewardError] = []
-    truncated: dict[str, int] = {}
+    truncated: list[Truncation] = []
     num_tokens = 0
     for pair in rows:
         advance()
@@ -85,7 +93,7 @@ def find_usable(
         usable.append(pair)
         num_tokens += len(tree)
         if any(tree.truncated_tokens):
-            truncated[describe_place(pair)] = sum(tree.truncated_tokens)
+            truncated.append(Truncation(describe_place(pair), sum(tree.truncated_tokens)))
     return UsablePairs(usable, refused, truncated, num_tokens)
 
 
@@ -128,16 +136,14 @@ def describe_place(pair: PreferencePair) -> str:
 
 def _refuse_equal_branches(tree: Tree) -> None:
     first, second = tree.branches
-    if len(first) == len(second) and bool((first.ids == second.ids).all()):
-        same_pictures = first.pictures == second.pictures
-        if same_pictures:
-            raise DataError(
-                "pair-equal-when-truncated",
-                value="two responses with the same tokens",
-                place="row",
-                expected="responses that differ within max_length",
-                mend="Raise max_length or drop the row.",
-            )
+    if np.array_equal(first.ids, second.ids) and first.pictures == second.pictures:
+        raise DataError(
+            "pair-equal-when-truncated",
+            value="two responses with the same tokens",
+            place="row",
+            expected="responses that differ within max_length",
+            mend="Raise max_length or drop the row.",
+        )
 
 
 def _pair_tree(

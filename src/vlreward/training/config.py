@@ -131,48 +131,23 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require(bool(self.data), place="data", value="none", expected="at least one source")
         require(bool(self.stages), place="stages", value="none", expected="at least one stage")
-        require(
-            self.keep_checkpoints >= 1,
-            place="keep_checkpoints",
-            value=self.keep_checkpoints,
-            expected="1 or more",
-        )
-        require(
-            self.save_every_steps >= 1,
-            place="save_every_steps",
-            value=self.save_every_steps,
-            expected="1 or more",
-        )
-        require(
-            self.log_every_steps >= 1,
-            place="log_every_steps",
-            value=self.log_every_steps,
-            expected="1 or more",
-        )
+        for name in ("keep_checkpoints", "save_every_steps", "log_every_steps"):
+            value = getattr(self, name)
+            require(value >= 1, place=name, value=value, expected="1 or more")
+        require(0 <= self.seed < 2**32, place="seed", value=self.seed, expected="[0, 2**32)")
         every = self.validate_every_steps
         require(every >= 0, place="validate_every_steps", value=every, expected="0 or more")
         share = self.max_refused_share
         require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
         for index, stage in enumerate(self.stages):
-            place = f"stages.{index}"
-            require(
-                stage.epochs >= 1, place=f"{place}.epochs", value=stage.epochs, expected="1 or more"
-            )
-            require(
-                stage.batch_size >= 1,
-                place=f"{place}.batch_size",
-                value=stage.batch_size,
-                expected="1 or more",
-            )
-            require(
-                0 < stage.learning_rate < 1,
-                place=f"{place}.learning_rate",
-                value=stage.learning_rate,
-                expected="(0, 1)",
-            )
-            require(
-                0 <= stage.warmup_ratio <= 1,
-                place=f"{place}.warmup_ratio",
-                value=stage.warmup_ratio,
-                expected="[0, 1]",
-            )
+            _check_stage(stage, place=f"stages.{index}")
+
+
+def _check_stage(stage: StageConfig, *, place: str) -> None:
+    """Raises ConfigError, naming the stage by its place, which it does not know itself."""
+    for name in ("epochs", "batch_size"):
+        value = getattr(stage, name)
+        require(value >= 1, place=f"{place}.{name}", value=value, expected="1 or more")
+    rate, warmup = stage.learning_rate, stage.warmup_ratio
+    require(0 < rate < 1, place=f"{place}.learning_rate", value=rate, expected="(0, 1)")
+    require(0 <= warmup <= 1, place=f"{place}.warmup_ratio", value=warmup, expected="[0, 1]")

@@ -11,11 +11,13 @@ from vlreward.durable import write_bytes_atomically
 from vlreward.runs import Event
 
 _SMOOTHING = 0.9
+_FEW_STEPS = 30
 
 
 def draw_curves(events: Sequence[Event], path: Path) -> None:
     """Writes a PNG from a run's events; does nothing before the first step was logged."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     steps = [event.fields for event in events if event.kind == "step"]
     if not steps:
@@ -27,7 +29,8 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
     x = [step["step"] for step in steps]
     for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         values = [float(step[key]) for step in steps]
-        axes.plot(x, values, color="#b8c4d6", linewidth=0.8, label="step")
+        marker = "." if len(x) < _FEW_STEPS else None
+        axes.plot(x, values, color="#b8c4d6", linewidth=0.8, marker=marker, label="step")
         axes.plot(x, _smooth(values), color="#1f4e9c", linewidth=1.6, label="step, smoothed")
         if validations:
             axes.plot(
@@ -40,6 +43,7 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
             )
         for stage in stages[1:]:
             axes.axvline(stage["step"], color="#888888", linestyle=":", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("optimizer step")
         axes.set_title(key)
         axes.grid(alpha=0.25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -26,16 +27,20 @@ from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import find_source, read_preferences
-from vlreward.training.comparisons import UsablePairs, describe_place, find_usable
+from vlreward.training.comparisons import Truncation, UsablePairs, describe_place, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 
 class RunData(NamedTuple):
-    """The pairs of a run, and every row that cannot be used with the reason."""
+    """The pairs of a run, and every row that cannot be used with the reason.
+
+    `sha256` is that of all pairs in their order.
+    """
 
     train: UsablePairs
     validation: UsablePairs
+    sha256: str
 
     @property
     def refused(self) -> list[VlrewardError]:
@@ -43,9 +48,9 @@ class RunData(NamedTuple):
         return [*self.train.refused, *self.validation.refused]
 
     @property
-    def truncated(self) -> dict[str, int]:
-        """Tokens cut off by pair."""
-        return self.train.truncated | self.validation.truncated
+    def truncated(self) -> list[Truncation]:
+        """Pairs that were cut, training pairs first."""
+        return [*self.train.truncated, *self.validation.truncated]
 
 
 def find_sources(config: TrainConfig) -> None:
@@ -93,11 +98,13 @@ def read_data(
 
     train = read(config.data)
     validation = _without_trained(read(config.validation), train, share=config.max_refused_share)
-    data = RunData(train=train, validation=validation)
+    ids = "".join(pair.id for pair in (*train.pairs, *validation.pairs))
+    digest = hashlib.sha256(ids.encode()).hexdigest()
+    data = RunData(train=train, validation=validation, sha256=digest)
     _write_report(folder, data)
     _refuse_unless_enough(data.train, share=config.max_refused_share, folder=folder)
-    if config.validation:
-        _refuse_unless_enough(data.validation, share=1.0, folder=folder)
+    if config.validation and not data.validation.pairs:
+        raise _all_refused(data.validation.refused, folder=folder)
     for stage in config.stages:
         select_pairs(data.train.pairs, stage)
     return data
@@ -155,6 +162,16 @@ def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:
     return checkpoint
 
 
+def _all_refused(refused: Sequence[VlrewardError], *, folder: Path) -> DataError:
+    return DataError(
+        "validation-empty",
+        value=f"all {len(refused)} validation rows refused",
+        place=str(folder / "rows.jsonl"),
+        expected="at least one pair to validate on",
+        mend=f"Mend the rows listed there. The first one: {refused[0]}",
+    )
+
+
 def _refuse_unless_enough(found: UsablePairs, *, share: float, folder: Path) -> None:
     num_refused = len(found.refused)
     num_rows = len(found.pairs) + num_refused
@@ -179,7 +196,7 @@ def _without_trained(validation: UsablePairs, train: UsablePairs, *, share: floa
     refusals = [
         DataError(
             "validation-in-training",
-            value=f"{len(shared)} of {len(validation.pairs)} validation pairs",
+            value=f"one of {len(shared)} validation pairs, of {len(validation.pairs)}",
             place=describe_place(pair),
             expected="validation pairs that are not trained on",
             mend="Name the split of each file (#train, #val), or drop these rows from one side.",
@@ -195,12 +212,13 @@ def _without_trained(validation: UsablePairs, train: UsablePairs, *, share: floa
 
 
 def _write_report(folder: Path, data: RunData) -> None:
-    lines = [
+    lines: list[dict[str, object]] = [
         {"row": error.place, "what": "refused", "code": error.code, "why": str(error)}
         for error in data.refused
-    ] + [
-        {"row": place, "what": "truncated", "tokens": tokens}
-        for place, tokens in data.truncated.items()
+    ]
+    lines += [
+        {"row": place, "what": "truncated", "tokens_cut": num_tokens}
+        for place, num_tokens in data.truncated
     ]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text_atomically(folder / "rows.jsonl", text)

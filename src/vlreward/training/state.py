@@ -67,9 +67,16 @@ class Restored(NamedTuple):
 
 
 def save_state(
-    folder: Path, position: Position, *, model: nn.Module, optimizer: MasterAdamW, keep: int
+    folder: Path,
+    position: Position,
+    *,
+    model: nn.Module,
+    optimizer: MasterAdamW | None,
+    keep: int,
 ) -> Path:
     """Writes a checkpoint whole or not at all, then removes all but the `keep` newest.
+
+    Between two stages there is no `optimizer`: each stage begins with a new one.
 
     A checkpoint that lies later in the run is damaged, or it would have been resumed from: it goes
     too, and a damaged one of this very position is written anew.
@@ -81,7 +88,8 @@ def save_state(
             weights = model.state_dict().items()
             tensors = {name: t.detach().cpu().contiguous() for name, t in weights}
             save_file(tensors, unfinished / _MODEL)
-            save_file(optimizer.state(), unfinished / _OPTIMIZER)
+            moments = {} if optimizer is None else optimizer.state()
+            save_file(moments, unfinished / _OPTIMIZER)
             save_file(_random_state(), unfinished / _RANDOM)
             (unfinished / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
     kept = [path for path in list_checkpoints(folder) if path.name <= target.name][-keep:]

@@ -108,10 +108,10 @@ def wilson_interval(num_right: int, num_all: int) -> Interval:
 
 
 def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> list[PreferencePair]:
-    """The control: each prompt gets the pictures of another pair of its task.
+    """The control: each prompt borrows the pictures of another pair of its task.
 
-    Only pairs with as many pictures in the prompt, and none in common, trade; a pair for which
-    there is no such partner, or without pictures in its prompt, is left out.
+    The other pair has as many pictures in its prompt, and none in common; a pair for which there
+    is no such other, or without pictures in its prompt, is left out.
     """
     groups: dict[tuple[str, int], list[PreferencePair]] = {}
     for pair in pairs:

@@ -15,7 +15,8 @@ from vlreward.records import Score
 from vlreward.scoring import COMPARISONS_AT_A_TIME, RewardModel
 from vlreward.sources.comparisons import Comparison
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.read import read_comparisons
+from vlreward.sources.files import find_files
+from vlreward.sources.read import find_source, read_comparisons
 
 
 class Scored(NamedTuple):
@@ -31,6 +32,24 @@ def score_file(model: RewardModel, source: SourceConfig, *, output: Path) -> Sco
     A line is {"id", "place", "rewards", "best", "truncated_tokens"}, or {"id", "place", "error"}
     for a row that cannot be scored. Raises DataError if the source as a whole cannot be read.
     """
+    check_places(source, output)
+    num_scored = num_refused = 0
+    with (
+        written_atomically(output) as file,
+        Progress() as progress,
+        progress.phase("Scoring") as advance,
+    ):
+        for line in _lines(model, read_comparisons(source)):
+            num_refused += "error" in line
+            num_scored += "error" not in line
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            advance()
+    return Scored(num_scored, num_refused)
+
+
+def check_places(source: SourceConfig, output: Path) -> None:
+    """Raises DataError if the source is not there, ConfigError if the output cannot be written."""
+    find_source(source)
     if output.is_dir():
         raise ConfigError(
             "output-is-a-folder",
@@ -39,17 +58,14 @@ def score_file(model: RewardModel, source: SourceConfig, *, output: Path) -> Sco
             expected="the path of a file to write",
             mend=f"For instance {output / 'scores.jsonl'}.",
         )
-    counts = [0, 0]
-    with (
-        written_atomically(output) as file,
-        Progress() as progress,
-        progress.phase("Scoring") as advance,
-    ):
-        for line in _lines(model, read_comparisons(source)):
-            counts["error" in line] += 1
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            advance()
-    return Scored(*counts)
+    if not source.is_hub and output.resolve() in map(Path.resolve, find_files(source.path)):
+        raise ConfigError(
+            "output-is-the-source",
+            value=str(output),
+            place="output",
+            expected="another file than the one that is read",
+            mend="Choose another name.",
+        )
 
 
 def _lines(model: RewardModel, rows: Iterator[Comparison | DataError]) -> Iterator[dict[str, Any]]:
@@ -58,7 +74,7 @@ def _lines(model: RewardModel, rows: Iterator[Comparison | DataError]) -> Iterat
         outcomes = model.score_each((row.prompt, row.responses) for row in readable)
         for row in window:
             if isinstance(row, DataError):
-                yield _refusal(None, row.place, row)
+                yield _refusal(row.row_id, row.place, row)
             else:
                 yield _line(row, next(outcomes))
 
