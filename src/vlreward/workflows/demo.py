@@ -13,6 +13,7 @@ from rich.table import Table
 from vlreward.durable import write_json_atomically
 from vlreward.recipes.drawings import drawings
 from vlreward.records import PreferencePair
+from vlreward.runs import only_writer
 from vlreward.scoring import RewardModel
 from vlreward.sources.write import write_parquet
 from vlreward.training.run import train
@@ -24,22 +25,27 @@ from vlreward.training.validation import (
 )
 from vlreward.world.drawings import make_case, make_drawings
 
-_NUM_TRAIN_PICTURES = 2700
-_NUM_VALIDATION_PICTURES = 600
 _FAMILIES = ("colour", "shape")  # counting is learnt too, but takes three times as long
 _SEED = 0
 _CASE_SEED = 7
 
 
-def run_demo(folder: Path, *, command: Sequence[str]) -> None:
+def run_demo(
+    folder: Path,
+    *,
+    command: Sequence[str],
+    num_train_pictures: int = 2700,
+    num_validation_pictures: int = 600,
+) -> None:
     """Runs the quick start in a folder; run again, it resumes or shows the finished result."""
     console = Console()
     started = time.monotonic()
     data, validation = folder / "data" / "train.parquet", folder / "data" / "validation.parquet"
-    held_out = _draw(_NUM_VALIDATION_PICTURES, split="val")
-    if not (data.exists() and validation.exists()):
-        write_parquet(_draw(_NUM_TRAIN_PICTURES, split="train"), data)
-        write_parquet(held_out, validation)
+    held_out = _draw(num_validation_pictures, split="val")
+    with only_writer(folder):
+        if not (data.exists() and validation.exists()):
+            write_parquet(_draw(num_train_pictures, split="train"), data)
+            write_parquet(held_out, validation)
     config = drawings(data=str(data), validation=str(validation), output=str(folder))
     model = train(config, command=command)
     with_true = validate(model, held_out)
