@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from tests.support import tiny
-from tests.support.training import tiny_config
+from tests.support.training import objective_of, tiny_config
 from vlreward.modeling.backbones import part_of
 from vlreward.modeling.config import ModelConfig
 from vlreward.sources.read import load_preferences
 from vlreward.training.comparisons import rows_of_batch
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
-from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.setup import build_model
 
@@ -37,7 +36,7 @@ def parts_that_moved(folder: Path, kind: str, *, frozen: tuple[str, ...]) -> dic
     for _ in range(2):
         rows = rows_of_batch(pairs, model.encoder, token_budget=4096, packed=True, use_margin=False)
         # The difference of two rewards knows nothing of the head's bias; the centring term does.
-        train_step(network, optimizer, PairwiseLoss(centering=0.1), rows, learning_rate=1e-2)
+        train_step(objective_of(model, centering=0.1), optimizer, rows, learning_rate=1e-2)
     moved: dict[str, set[bool]] = {part: set() for part in PARTS}
     for name, parameter in network.named_parameters():
         inner = name.removeprefix("backbone.")

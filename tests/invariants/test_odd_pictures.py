@@ -12,14 +12,13 @@ import torch
 from PIL import ExifTags, Image
 
 from tests.support import tiny
-from tests.support.training import tiny_config
+from tests.support.training import objective_of, tiny_config
 from vlreward.pictures import admit
 from vlreward.records import Picture
 from vlreward.scoring import RewardModel
 from vlreward.training.comparisons import rows_of_batch
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
-from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.setup import build_model
 
@@ -80,7 +79,7 @@ def test_an_odd_picture_trains_and_scores(model: RewardModel, name: str) -> None
     )
     rows = rows_of_batch([pair], model.encoder, token_budget=1, packed=True, use_margin=False)
     optimizer = MasterAdamW(network.named_parameters(), OptimizerConfig())
-    metrics = train_step(network, optimizer, PairwiseLoss(), rows, learning_rate=1e-4)
+    metrics = train_step(objective_of(model), optimizer, rows, learning_rate=1e-4)
     assert math.isfinite(metrics.loss)
     assert metrics.gradient_norm > 0
 

@@ -17,8 +17,11 @@ from torch import Tensor
 from vlreward.collation.config import CollationConfig
 from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.runs import RunFolder
+from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import OptimizerConfig, StageConfig, TrainConfig
+from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.pairwise import PairwiseObjective
 from vlreward.training.state import list_checkpoints
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
@@ -136,3 +139,17 @@ def final_tensors(folder: Path) -> dict[str, Tensor]:
         for file in files
         for name, tensor in load_file(file).items()
     }
+
+
+def objective_of(
+    model: RewardModel, *, token_budget: int = 4096, use_margin: bool = False, **loss: float
+) -> PairwiseObjective:
+    """The model's pairwise objective, in the model's own layout."""
+    return PairwiseObjective(
+        network=model.checkpoint.network,
+        encoder=model.encoder,
+        loss=PairwiseLoss(**loss),
+        token_budget=token_budget,
+        packed=model.packed,
+        use_margin=use_margin,
+    )

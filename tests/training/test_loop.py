@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support import training
 from tests.support.training import tiny_config
 from vlreward.errors import Interrupted, NonFiniteError, PictureError
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.read import load_preferences
 from vlreward.training.config import OptimizerConfig, StageConfig, TrainConfig
-from vlreward.training.loop import RowMaker, StagePlan, run_stage, signals_noted, train_step
-from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.loop import StagePlan, made_ahead, run_stage, signals_noted, train_step
 from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.pairwise import PairwiseObjective
 from vlreward.training.setup import build_model
 
 STAGE = StageConfig(name="s", epochs=2, batch_size=4, learning_rate=1e-3)
@@ -41,8 +42,12 @@ def model(config: TrainConfig) -> RewardModel:
     return build_model(config, device=torch.device("cpu"))
 
 
-def row_maker(model: RewardModel) -> RowMaker:
-    return RowMaker(encoder=model.encoder, token_budget=256, packed=True, use_margin=True)
+def objective_of(model: RewardModel, **loss: float) -> PairwiseObjective:
+    return training.objective_of(model, token_budget=256, use_margin=True, **loss)
+
+
+def plan_of(pairs: list[PreferencePair]) -> StagePlan[PreferencePair]:
+    return StagePlan(stage=STAGE, items=pairs, groups=[pair.prompt for pair in pairs], seed=0)
 
 
 def optimizer_of(model: RewardModel) -> MasterAdamW:
@@ -52,7 +57,7 @@ def optimizer_of(model: RewardModel) -> MasterAdamW:
 def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own(
     pairs: list[PreferencePair],
 ) -> None:
-    plan = StagePlan(stage=STAGE, pairs=pairs, seed=0)
+    plan = plan_of(pairs)
     batches = list(plan.batches(first_step=0))
     assert (plan.steps_per_epoch, plan.num_steps, len(batches)) == (4, 8, 8)
     epochs = [[pair.id for batch in half for pair in batch] for half in (batches[:4], batches[4:])]
@@ -64,7 +69,7 @@ def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own(
 def test_a_stage_entered_late_has_the_batches_that_are_left(
     pairs: list[PreferencePair], first_step: int
 ) -> None:
-    plan = StagePlan(stage=STAGE, pairs=pairs, seed=0)
+    plan = plan_of(pairs)
     whole = list(plan.batches(first_step=0))
     assert list(plan.batches(first_step=first_step)) == whole[first_step:]
 
@@ -72,10 +77,10 @@ def test_a_stage_entered_late_has_the_batches_that_are_left(
 def test_rows_made_ahead_are_the_rows_made_at_once(
     model: RewardModel, pairs: list[PreferencePair]
 ) -> None:
-    maker = row_maker(model)
+    make = objective_of(model).make_rows
     batches = [pairs[:4], pairs[4:5], pairs[5:]]
-    ahead = [[row.pair_ids for row in rows] for rows in maker.ahead(iter(batches))]
-    assert ahead == [[row.pair_ids for row in maker(batch)] for batch in batches]
+    ahead = [[row.pair_ids for row in rows] for rows in made_ahead(make, batches)]
+    assert ahead == [[row.pair_ids for row in make(batch)] for batch in batches]
 
 
 def test_an_error_in_the_rows_made_ahead_ends_the_stage_and_its_thread(
@@ -85,15 +90,13 @@ def test_an_error_in_the_rows_made_ahead_ends_the_stage_and_its_thread(
     path = pairs[0].prompt.pictures[0].path
     assert path is not None
     path.unlink()
-    plan = StagePlan(stage=STAGE, pairs=pairs, seed=0)
+    plan = plan_of(pairs)
     # The error kept as it would be further up: nothing ends here by being forgotten.
     with pytest.raises(PictureError, match=r"red\.png") as _kept:
         run_stage(
-            model.checkpoint.network,
+            objective_of(model),
             optimizer_of(model),
-            PairwiseLoss(),
             plan,
-            row_maker(model),
             first_step=0,
             after_step=lambda _: None,
         )
@@ -110,11 +113,9 @@ def test_an_error_between_two_steps_leaves_no_thread_behind(
 
     with pytest.raises(KeyboardInterrupt) as _kept:
         run_stage(
-            model.checkpoint.network,
+            objective_of(model),
             optimizer_of(model),
-            PairwiseLoss(),
-            StagePlan(stage=STAGE, pairs=pairs, seed=0),
-            row_maker(model),
+            plan_of(pairs),
             first_step=0,
             after_step=stop,
         )
@@ -130,16 +131,13 @@ def test_a_steps_metrics_are_those_of_its_batch(
             model.score(pair.prompt, [pair.chosen, pair.rejected]) for pair in pairs
         )
     ]
+    objective = objective_of(model)
     metrics = train_step(
-        model.checkpoint.network,
-        optimizer_of(model),
-        PairwiseLoss(),
-        row_maker(model)(pairs),
-        learning_rate=1e-3,
+        objective, optimizer_of(model), objective.make_rows(pairs), learning_rate=1e-3
     )
-    assert metrics.num_pairs == len(pairs)
-    assert metrics.mean_margin == pytest.approx(sum(margins) / len(pairs), abs=1e-6)
-    assert metrics.accuracy == sum(margin > 0 for margin in margins) / len(pairs)
+    assert metrics.num_units == len(pairs)
+    assert metrics.means["mean_margin"] == pytest.approx(sum(margins) / len(pairs), abs=1e-6)
+    assert metrics.means["accuracy"] == sum(margin > 0 for margin in margins) / len(pairs)
     losses = [math.log1p(math.exp(-margin)) for margin in margins]
     assert metrics.loss == pytest.approx(sum(losses) / len(pairs), abs=1e-6)
     assert metrics.learning_rate == 1e-3
@@ -151,17 +149,11 @@ def test_a_loss_that_is_not_finite_names_the_pairs_of_its_pass(
     # As float32 knows it, this margin is infinite.
     judgment = replace(pairs[5].judgment, margin=1e300)
     spoiled = [*pairs[:5], replace(pairs[5], judgment=judgment)]
-    maker = replace(row_maker(model), token_budget=1)
+    objective = replace(objective_of(model), token_budget=1)
     with pytest.raises(NonFiniteError) as refused:
-        train_step(
-            model.checkpoint.network,
-            optimizer_of(model),
-            PairwiseLoss(),
-            maker(spoiled),
-            learning_rate=1e-3,
-        )
+        train_step(objective, optimizer_of(model), objective.make_rows(spoiled), learning_rate=1e-3)
     assert refused.value.code == "loss-not-finite"
-    assert refused.value.place == f"pairs {pairs[5].id}"
+    assert refused.value.place == f"items {pairs[5].id}"
 
 
 def test_a_gradient_that_is_not_finite_names_the_pairs_and_moves_nothing(
@@ -169,13 +161,10 @@ def test_a_gradient_that_is_not_finite_names_the_pairs_and_moves_nothing(
 ) -> None:
     network = model.checkpoint.network
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    objective = objective_of(model, centering=1e30)
     with pytest.raises(NonFiniteError) as refused:
         train_step(
-            network,
-            optimizer_of(model),
-            PairwiseLoss(centering=1e30),
-            row_maker(model)(pairs[:3]),
-            learning_rate=1e-3,
+            objective, optimizer_of(model), objective.make_rows(pairs[:3]), learning_rate=1e-3
         )
     assert refused.value.code == "gradient-not-finite"
     assert all(pair.id in refused.value.place for pair in pairs[:3])

@@ -49,7 +49,7 @@ def test_real_pairs_train_stop_and_resume(
     train(config)
     steps = events_of(run, "step")
     assert [step["step"] for step in steps] == [1, 2]
-    assert sum(step["num_pairs"] for step in steps) == NUM_ROWS * len(names)
+    assert sum(step["num_units"] for step in steps) == NUM_ROWS * len(names)
     assert all(math.isfinite(step["loss"]) for step in steps)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["validation"]["overall"]["num_pairs"] == 2 * len(names)

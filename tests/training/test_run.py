@@ -170,7 +170,7 @@ def test_progress_is_told_on_standard_error(
     assert captured.err.splitlines() == [
         "30 pairs to train on (30 with pictures), 0 to validate on.",
         f"Rows refused: 1, truncated: 0; {config.output}/rows.jsonl lists them.",
-        "Stage once: 30 pairs, 1 steps of 64 comparisons.",
+        "Stage once: 30 pairs, 1 steps of 64.",
     ]
 
 
@@ -251,7 +251,7 @@ def test_a_run_whose_data_has_changed_is_not_resumed(tmp_path: Path) -> None:
     file = Path(config.data[0].path)
     rows = file.read_text()
     file.write_text("\n".join(rows.splitlines()[1:]) + "\n")
-    with pytest.raises(DataError, match=r"14 pairs, not the same 15.*run-data-differs"):
+    with pytest.raises(DataError, match=r"num_train_pairs 14.*run-data-differs"):
         train(config)
     file.write_text(rows)
     train(config)

@@ -33,6 +33,21 @@ class PairRow:
     margin_P: Tensor
     pair_ids: tuple[str, ...]
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """See `loop.Row`."""
+        return self.pair_ids
+
+    @property
+    def num_units(self) -> int:
+        """Its pairs."""
+        return len(self.pair_ids)
+
+    @property
+    def num_tokens(self) -> int:
+        """See `loop.Row`."""
+        return self.batch.num_tokens
+
 
 class Truncation(NamedTuple):
     """How many tokens of a pair's responses did not fit."""

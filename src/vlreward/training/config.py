@@ -94,24 +94,14 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """A training run: data in, run folder out."""
+class RunConfig:
+    """What every training run has, whatever it minimises."""
 
     output: str
     """The run folder; the same command run again resumes there."""
-    data: tuple[SourceConfig, ...]
-    """Preference data to train on."""
-    validation: tuple[SourceConfig, ...] = ()
-    """Preference data to measure on; never trained on."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    collation: CollationConfig = field(default_factory=CollationConfig)
-    stages: tuple[StageConfig, ...] = (
-        StageConfig(name="multimodal", select="multimodal", learning_rate=1e-5),
-        StageConfig(name="multimodal-and-text", select="all", learning_rate=2e-6),
-    )
-    """The paper's two stages; their learning rates are our choice."""
+    stages: tuple[StageConfig, ...]
+    """Passes over the data, one after the other."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     seed: int = 0
     """Decides the order of the data and every random number."""
     log_every_steps: int = 1
@@ -124,12 +114,8 @@ class TrainConfig:
     """How many of the newest checkpoints stay."""
     tensorboard: bool = False
     """Also write the curves for TensorBoard into the run folder (needs vlreward[track])."""
-    max_refused_share: float = 0.05
-    """Stop if more than this share of the training rows cannot be used, or of the validation
-    pairs are trained on."""
 
     def __post_init__(self) -> None:
-        require(bool(self.data), place="data", value="none", expected="at least one source")
         require(bool(self.stages), place="stages", value="none", expected="at least one stage")
         for name in ("keep_checkpoints", "save_every_steps", "log_every_steps"):
             value = getattr(self, name)
@@ -137,10 +123,35 @@ class TrainConfig:
         require(0 <= self.seed < 2**32, place="seed", value=self.seed, expected="[0, 2**32)")
         every = self.validate_every_steps
         require(every >= 0, place="validate_every_steps", value=every, expected="0 or more")
-        share = self.max_refused_share
-        require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
         for index, stage in enumerate(self.stages):
             _check_stage(stage, place=f"stages.{index}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig(RunConfig):
+    """A reward model's training: preference data in, run folder out."""
+
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="multimodal", select="multimodal", learning_rate=1e-5),
+        StageConfig(name="multimodal-and-text", select="all", learning_rate=2e-6),
+    )
+    """The paper's two stages; their learning rates are our choice."""
+    data: tuple[SourceConfig, ...]
+    """Preference data to train on."""
+    validation: tuple[SourceConfig, ...] = ()
+    """Preference data to measure on; never trained on."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    collation: CollationConfig = field(default_factory=CollationConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    max_refused_share: float = 0.05
+    """Stop if more than this share of the training rows cannot be used, or of the validation
+    pairs are trained on."""
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        require(bool(self.data), place="data", value="none", expected="at least one source")
+        share = self.max_refused_share
+        require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
 
 
 def _check_stage(stage: StageConfig, *, place: str) -> None:

@@ -2,10 +2,9 @@
 
 The algorithm, without the bookkeeping:
 
-    for batch in epoch:                      # a global batch of comparisons
-        for row in rows_of_batch(batch):     # packed forward passes
-            rewards = network(row)
-            (loss(rewards[chosen], rewards[rejected]).sum() / len(batch)).backward()
+    for batch in epoch:                      # a global batch of items
+        for row in make_rows(batch):         # packed forward passes
+            (cost(row).loss / num_units_of_batch).backward()
         clip, step
 
 As each row's loss is divided by the global batch's size, gradients do not depend on packing.
@@ -16,156 +15,192 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from vlreward.collation.encoding import Encoder
 from vlreward.collation.ordering import order_batches
 from vlreward.errors import Interrupted, NonFiniteError
-from vlreward.modeling.network import RewardNetwork
-from vlreward.records import PreferencePair
-from vlreward.training.comparisons import PairRow, rows_of_batch
 from vlreward.training.config import StageConfig
-from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.optimizer import MasterAdamW, learning_rate_at
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class Row(Protocol):
+    """One forward pass of training. The loss is a mean over `num_units` (pairs, or tokens)."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The items it holds, for messages."""
+        ...
+
+    @property
+    def num_units(self) -> int:
+        """How many losses it sums."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the model reads, padding left out."""
+        ...
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+class Cost(NamedTuple):
+    """The sum of a row's losses with its graph, and sums over its units of what is reported."""
+
+    loss: Tensor
+    totals: Mapping[str, float]
+
+
+class Objective(Protocol[Item_contra, RowT]):
+    """What a run minimises: how items become rows, and what a row costs."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    def make_rows(self, items: Sequence[Item_contra]) -> list[RowT]:
+        """The rows of one global batch, made on the host; together they hold every item once."""
+        ...
+
+    def cost(self, row: RowT) -> Cost:
+        """The forward pass; `accuracy` is among the totals."""
+        ...
 
 
 class StepMetrics(NamedTuple):
-    """What one optimizer step measured over its global batch."""
+    """What one optimizer step measured over its global batch; `means` are over its units."""
 
     loss: float
-    accuracy: float
-    mean_margin: float
+    means: Mapping[str, float]
     gradient_norm: float
     learning_rate: float
-    num_pairs: int
+    num_units: int
     num_tokens: int
+
+    def as_fields(self) -> dict[str, float]:
+        """All numbers by name."""
+        fields = self._asdict()
+        return {"loss": fields.pop("loss"), **fields.pop("means"), **fields}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StagePlan:
-    """A stage's batches as a function of the epoch, and how many steps they make."""
+class StagePlan(Generic[Item]):
+    """A stage's batches as a function of the epoch, and how many steps they make.
+
+    `groups` names for each item what it stays together with (see `order_batches`).
+    """
 
     stage: StageConfig
-    pairs: Sequence[PreferencePair]
+    items: Sequence[Item]
+    groups: Sequence[Hashable]
     seed: int
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of one epoch, the last one perhaps smaller."""
-        return math.ceil(len(self.pairs) / self.stage.batch_size)
+        return math.ceil(len(self.items) / self.stage.batch_size)
 
     @property
     def num_steps(self) -> int:
         """Steps of the whole stage."""
         return self.steps_per_epoch * self.stage.epochs
 
-    def batches(self, *, first_step: int) -> Iterator[list[PreferencePair]]:
+    def batches(self, *, first_step: int) -> Iterator[list[Item]]:
         """The batches from a step of the stage on, to its end."""
-        prompts = [pair.prompt for pair in self.pairs]
         first_epoch, skipped = divmod(first_step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.stage.epochs):
             order = order_batches(
-                prompts, batch_size=self.stage.batch_size, seed=self.seed, epoch=epoch
+                self.groups, batch_size=self.stage.batch_size, seed=self.seed, epoch=epoch
             )
             for batch in order[skipped:]:
-                yield [self.pairs[index] for index in batch]
+                yield [self.items[index] for index in batch]
             skipped = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowMaker:
-    """Turns a batch of pairs into rows on the host; runs ahead of the device in a thread."""
-
-    encoder: Encoder
-    token_budget: int
-    packed: bool
-    use_margin: bool
-
-    def __call__(self, pairs: Sequence[PreferencePair]) -> list[PairRow]:
-        """The rows of one global batch."""
-        return rows_of_batch(
-            pairs,
-            self.encoder,
-            token_budget=self.token_budget,
-            packed=self.packed,
-            use_margin=self.use_margin,
-        )
-
-    def ahead(self, batches: Iterator[list[PreferencePair]]) -> Generator[list[PairRow]]:
-        """Rows of each batch, the next batch's being made while this one's are used."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            pending = None
-            for batch in batches:
-                following = pool.submit(self, batch)
-                if pending is not None:
-                    yield pending.result()
-                pending = following
+def made_ahead(
+    make_rows: Callable[[Sequence[Item]], list[RowT]], batches: Iterable[Sequence[Item]]
+) -> Generator[list[RowT]]:
+    """Rows of each batch, the next batch's being made in a thread while this one's are used."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = None
+        for batch in batches:
+            following = pool.submit(make_rows, batch)
             if pending is not None:
                 yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
 
 
 def train_step(
-    network: RewardNetwork,
+    objective: Objective[Item, RowT],
     optimizer: MasterAdamW,
-    objective: PairwiseLoss,
-    rows: Sequence[PairRow],
+    rows: Sequence[RowT],
     *,
     learning_rate: float,
 ) -> StepMetrics:
-    """One optimizer step on a global batch; raises NonFiniteError with the pairs' ids."""
-    num_pairs = sum(len(row.pair_ids) for row in rows)
-    loss = right = margin = 0.0
-    num_tokens = 0
+    """One optimizer step on a global batch; raises NonFiniteError with the items' ids."""
+    num_units = sum(row.num_units for row in rows)
+    loss = 0.0
+    means: dict[str, float] = {}
     for row in rows:
-        rewards_R = network(row.batch.to(network.device))
-        chosen_P, rejected_P = rewards_R[row.chosen_P], rewards_R[row.rejected_P]
-        margins_P = row.margin_P.to(rewards_R.device)
-        row_loss = objective(chosen_P, rejected_P, margins_P).sum() / num_pairs
+        cost = objective.cost(row)
+        row_loss = cost.loss / num_units
         if not torch.isfinite(row_loss):
-            raise _not_finite("loss", row.pair_ids)
+            raise _not_finite("loss", row.ids)
         row_loss.backward()
         optimizer.collect_gradients()
-        difference_P = (chosen_P - rejected_P).detach()
         loss += float(row_loss.detach())
-        right += float((difference_P > 0).sum())
-        margin += float(difference_P.sum())
-        num_tokens += row.batch.num_tokens
+        for name, total in cost.totals.items():
+            means[name] = means.get(name, 0.0) + total / num_units
     norm = optimizer.step(learning_rate)
     if not math.isfinite(norm):
-        raise _not_finite("gradient", [pair_id for row in rows for pair_id in row.pair_ids])
+        raise _not_finite("gradient", [one for row in rows for one in row.ids])
     return StepMetrics(
         loss=loss,
-        accuracy=right / num_pairs,
-        mean_margin=margin / num_pairs,
+        means=means,
         gradient_norm=norm,
         learning_rate=learning_rate,
-        num_pairs=num_pairs,
-        num_tokens=num_tokens,
+        num_units=num_units,
+        num_tokens=sum(row.num_tokens for row in rows),
     )
 
 
 def run_stage(
-    network: RewardNetwork,
+    objective: Objective[Item, RowT],
     optimizer: MasterAdamW,
-    objective: PairwiseLoss,
-    plan: StagePlan,
-    make_rows: RowMaker,
+    plan: StagePlan[Item],
     *,
     first_step: int,
     after_step: Callable[[StepMetrics], None],
 ) -> None:
     """Runs a stage from one of its steps to its end; `after_step` sees each step's metrics."""
-    network.train()
-    with closing(make_rows.ahead(plan.batches(first_step=first_step))) as rows_ahead:
+    objective.network.train()
+    batches = plan.batches(first_step=first_step)
+    with closing(made_ahead(objective.make_rows, batches)) as rows_ahead:
         for step, rows in enumerate(rows_ahead, start=first_step):
             rate = learning_rate_at(step, num_steps=plan.num_steps, stage=plan.stage)
-            after_step(train_step(network, optimizer, objective, rows, learning_rate=rate))
+            after_step(train_step(objective, optimizer, rows, learning_rate=rate))
 
 
 @contextmanager
@@ -203,11 +238,11 @@ def signals_noted() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def _not_finite(what: str, pair_ids: Sequence[str]) -> NonFiniteError:
+def _not_finite(what: str, ids: Sequence[str]) -> NonFiniteError:
     return NonFiniteError(
         f"{what}-not-finite",
         value=f"NaN or infinity in the {what}",
-        place=f"pairs {', '.join(pair_ids[:8])}{' …' if len(pair_ids) > 8 else ''}",
+        place=f"items {', '.join(ids[:8])}{' …' if len(ids) > 8 else ''}",
         expected="finite numbers",
         mend="Look at these pairs (vlreward's ids). To change the learning rate, start a new run "
         "in a new folder.",

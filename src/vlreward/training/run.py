@@ -19,6 +19,7 @@ from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
 from vlreward.training.config import TrainConfig
 from vlreward.training.loop import signals_noted
+from vlreward.training.reward_task import RewardTask
 from vlreward.training.setup import RunData, build_model, find_sources, read_data
 from vlreward.training.trainer import Trainer
 
@@ -58,11 +59,11 @@ def _train(
             data = _prepare_data(
                 config, model, folder=folder, progress=progress, check_signals=check_signals
             )
+            _say_data(data, folder=folder, progress=progress)
             trainer = Trainer(
                 config=config,
                 folder=folder,
-                model=model,
-                data=data,
+                task=RewardTask(config=config, model=model, data=data),
                 progress=progress,
                 check_signals=check_signals,
             )
@@ -101,6 +102,19 @@ def _prepare_data(
             check_signals()
 
         return read_data(config, model, folder=folder.path, advance=after_row)
+
+
+def _say_data(data: RunData, *, folder: RunFolder, progress: Progress) -> None:
+    pairs = data.train.pairs
+    progress.say(
+        f"{len(pairs)} pairs to train on ({sum(pair.has_pictures for pair in pairs)} with "
+        f"pictures), {len(data.validation.pairs)} to validate on."
+    )
+    if data.refused or data.truncated:
+        progress.say(
+            f"Rows refused: {len(data.refused)}, truncated: {len(data.truncated)}; "
+            f"{folder.path / 'rows.jsonl'} lists them."
+        )
 
 
 def _is_finished(folder: RunFolder) -> bool:

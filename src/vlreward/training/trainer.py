@@ -1,45 +1,37 @@
-"""One run in progress: where it stands, what happens between steps, and how it ends."""
+"""A run in progress: where it stands, what happens between steps, and how it ends."""
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
-from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_json_atomically
 from vlreward.errors import DataError, Interrupted, VlrewardError
-from vlreward.modeling.checkpoints import RewardSettings
 from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
-from vlreward.scoring import RewardModel
 from vlreward.training.board import Board
-from vlreward.training.config import StageConfig, TrainConfig
-from vlreward.training.loop import RowMaker, StagePlan, StepMetrics, run_stage
-from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.config import RunConfig
+from vlreward.training.loop import StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterAdamW
 from vlreward.training.plots import draw_curves
-from vlreward.training.setup import RunData, select_pairs
 from vlreward.training.state import Position, load_newest, restore_random, save_state
-from vlreward.training.validation import describe_validation, validate
+from vlreward.training.task import Task
 
-_MAX_PAIRS_FOR_STATISTICS = 512
+Result = TypeVar("Result")
 
 
 @dataclass(kw_only=True)
-class Trainer:
-    """One run in progress: where it stands, and what happens between steps."""
+class Trainer(Generic[Result]):
+    """Takes a task through its stages: checkpoints, events, validations, signals."""
 
-    config: TrainConfig
+    config: RunConfig
     folder: RunFolder
-    model: RewardModel
-    data: RunData
+    task: Task[Result]
     progress: Progress
     check_signals: Callable[[], None]
     """Raises Interrupted if a signal came."""
@@ -48,9 +40,8 @@ class Trainer:
     """Of a checkpoint, until the stage that it belongs to begins."""
     board: Board | None = None
 
-    def finish(self) -> RewardModel:
+    def finish(self) -> Result:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
-        self._say_data()
         self._restore()
         if self.config.tensorboard:
             self.board = Board(self.folder.path / "tensorboard", first_step=self.position.step + 1)
@@ -74,7 +65,7 @@ class Trainer:
             self.progress.say(f"Skipped a damaged checkpoint: {message}")
         if saved is not None:
             self.position = saved.position
-            self.model.checkpoint.network.load_state_dict(saved.model)
+            self.task.objective.network.load_state_dict(saved.model)
             restore_random(saved.random)
             self.optimizer_state = saved.optimizer
         self._rewind(skipped)
@@ -84,51 +75,49 @@ class Trainer:
         step = self.position.step
         events = self.folder.read_events()
         if step > 0:
-            self._refuse_other_pairs(events)
+            self._refuse_other_data(events)
         lost = max([step, *(e.fields["step"] for e in events if e.kind == "step")]) - step
         self.folder.rewind_events(step=step)
         if step == 0 and not lost:
-            self.folder.append_event("started", **self._describe_data())
+            self.folder.append_event("started", **self.task.describe_data())
             return
         self.folder.append_event("resumed", step=step, lost_steps=lost, skipped=list(skipped))
         again = f" Steps after it that were not saved run again: at least {lost}." if lost else ""
         self.progress.say(f"Resumed at step {step}.{again}")
 
-    def _refuse_other_pairs(self, events: Sequence[Event]) -> None:
-        """Raises DataError if the pairs are not those that the run was started with."""
+    def _refuse_other_data(self, events: Sequence[Event]) -> None:
+        """Raises DataError if the data is not what the run was started with."""
         begun = [event.fields for event in events if event.kind == "started"][-1:]
-        now = self._describe_data()
-        if begun and begun[0].get("pairs_sha256") != now["pairs_sha256"]:
+        now = self.task.describe_data()
+        if begun and begun[0].get("data_sha256") != now["data_sha256"]:
+            counts = {key: value for key, value in now.items() if begun[0].get(key) != value}
+            del counts["data_sha256"]
+            changed = ", ".join(f"{key} {value}" for key, value in counts.items())
             raise DataError(
                 "run-data-differs",
-                value=f"{now['num_train_pairs']} pairs, not the same {begun[0]['num_train_pairs']}",
+                value=changed or "the same counts, but other contents or another order",
                 place=str(self.folder.path),
-                expected="the pairs that this run was started with, in their order",
+                expected="the data that this run was started with, in its order",
                 mend="Bring the data back as it was to resume, or start a new run elsewhere.",
             )
 
     def _run_stage(self) -> None:
-        stage = self.config.stages[self.position.stage]
-        plan = StagePlan(
-            stage=stage,
-            pairs=select_pairs(self.data.train.pairs, stage),
-            seed=self.config.seed + self.position.stage,
-        )
-        network = self.model.checkpoint.network
-        optimizer = MasterAdamW(network.named_parameters(), self.config.optimizer)
+        plan = self.task.plan(self.position.stage)
+        objective = self.task.objective
+        optimizer = MasterAdamW(objective.network.named_parameters(), self.config.optimizer)
         if self.optimizer_state is not None and self.position.stage_step > 0:
             optimizer.load_state(self.optimizer_state)
         self.optimizer_state = None
-        self._say_stage(stage, plan)
+        self._say_stage(plan)
         with self._saved_if_interrupted(optimizer):
             self._validate_if_due(plan)  # a signal may have stopped the one of the last step
         with self.progress.phase(
-            f"Stage {stage.name}", total=plan.num_steps, done=self.position.stage_step
+            f"Stage {plan.stage.name}", total=plan.num_steps, done=self.position.stage_step
         ) as advance:
 
             def after_step(metrics: StepMetrics) -> None:
                 self.position = self.position.after_step()
-                advance(f"loss {metrics.loss:.3f}  accuracy {metrics.accuracy:.2f}")
+                advance(f"loss {metrics.loss:.3f}  accuracy {metrics.means['accuracy']:.2f}")
                 self._note_step(metrics)
                 with self._saved_if_interrupted(optimizer):
                     self._validate_if_due(plan)
@@ -138,14 +127,9 @@ class Trainer:
                     self._save(optimizer)
 
             run_stage(
-                network,
+                objective,
                 optimizer,
-                PairwiseLoss(
-                    centering=self.config.objective.centering,
-                    label_smoothing=self.config.objective.label_smoothing,
-                ),
                 plan,
-                self._row_maker(),
                 first_step=self.position.stage_step,
                 after_step=after_step,
             )
@@ -162,37 +146,19 @@ class Trainer:
             self._save(optimizer)
             raise
 
-    def _row_maker(self) -> RowMaker:
-        return RowMaker(
-            encoder=self.model.encoder,
-            token_budget=self.config.collation.token_budget,
-            packed=self.model.packed,
-            use_margin=self.config.objective.use_margin,
-        )
-
-    def _say_data(self) -> None:
-        counts = self._describe_data()
+    def _say_stage(self, plan: StagePlan[Any]) -> None:
+        stage, name = plan.stage, self.task.items_name
         self.progress.say(
-            f"{counts['num_train_pairs']} pairs to train on "
-            f"({counts['num_multimodal_pairs']} with pictures), "
-            f"{counts['num_validation_pairs']} to validate on."
+            f"Stage {stage.name}: {len(plan.items)} {name}, {plan.num_steps} steps of "
+            f"{stage.batch_size}."
         )
-        if self.data.refused or self.data.truncated:
-            self.progress.say(
-                f"Rows refused: {counts['num_refused_rows']}, truncated: "
-                f"{counts['num_truncated_pairs']}; {self.folder.path / 'rows.jsonl'} lists them."
-            )
-
-    def _say_stage(self, stage: StageConfig, plan: StagePlan) -> None:
-        steps = f"{plan.num_steps} steps of {stage.batch_size} comparisons"
-        self.progress.say(f"Stage {stage.name}: {len(plan.pairs)} pairs, {steps}.")
         first_step = self.position.step - self.position.stage_step
         if not self._has_event("stage", step=first_step, name=stage.name):
             self.folder.append_event(
                 "stage",
                 step=first_step,
                 name=stage.name,
-                num_pairs=len(plan.pairs),
+                num_items=len(plan.items),
                 num_steps=plan.num_steps,
             )
 
@@ -206,95 +172,56 @@ class Trainer:
     def _note_step(self, metrics: StepMetrics) -> None:
         if self.position.step % self.config.log_every_steps != 0:
             return
-        values = metrics._asdict()
+        values = metrics.as_fields()
         stage = self.config.stages[self.position.stage].name
         self.folder.append_event("step", step=self.position.step, stage=stage, **values)
         if self.board is not None:
             self.board.add("train", self.position.step, values)
 
-    def _validate_if_due(self, plan: StagePlan) -> None:
+    def _validate_if_due(self, plan: StagePlan[Any]) -> None:
         every = self.config.validate_every_steps
         step = self.position.stage_step
         if every and step % every == 0 and 0 < step < plan.num_steps:
             self._validate()
 
     def _validate(self) -> None:
-        pairs = self.data.validation.pairs
-        if not pairs or self._has_event("validation", step=self.position.step):
+        step, num_units = self.position.step, self.task.num_to_validate
+        if not num_units or self._has_event("validation", step=step):
             return
-        with self.progress.phase("Validating", total=len(pairs)) as advance:
+        with self.progress.phase("Validating", total=num_units) as advance:
 
-            def after_pair() -> None:
+            def after_unit() -> None:
                 advance()
                 self.check_signals()
 
-            found = validate(self.model, pairs, advance=after_pair)
-        described = describe_validation(found)
-        self.folder.append_event("validation", step=self.position.step, **described)
+            measured = self.task.validate(advance=after_unit)
+        self.folder.append_event("validation", step=step, **measured.fields)
         if self.board is not None:
-            values = {"accuracy": found.overall.accuracy, "loss": found.overall.loss}
-            self.board.add("validation", self.position.step, values)
+            self.board.add("validation", step, measured.curves)
         draw_curves(self.folder.read_events(), self.folder.path / "curves.png")
-        overall = found.overall
-        self.progress.say(
-            f"Step {self.position.step}: validation accuracy {overall.accuracy:.3f} "
-            f"[{overall.interval.low:.3f}, {overall.interval.high:.3f}] on {overall.num_pairs}."
-        )
+        self.progress.say(f"Step {step}: {measured.said}")
 
     def _save(self, optimizer: MasterAdamW | None) -> None:
         save_state(
             self._checkpoints,
             self.position,
-            model=self.model.checkpoint.network,
+            model=self.task.objective.network,
             optimizer=optimizer,
             keep=self.config.keep_checkpoints,
         )
 
-    def _export(self) -> RewardModel:
+    def _export(self) -> Result:
         """Writes model, metrics and curves."""
-        self.model.checkpoint.network.eval()
-        model = self.model.with_settings(self._settings())
-        if not (self.folder.path / "model").exists():
-            model.save(self.folder.path / "model")
-        metrics: dict[str, Any] = {"steps": self.position.step} | self._describe_data()
+        self.task.objective.network.eval()
+        result = self.task.export(self.folder.path / "model", check_signals=self.check_signals)
+        metrics: dict[str, Any] = {"steps": self.position.step, **self.task.describe_data()}
         events = self.folder.read_events()
         validations = [event.fields for event in events if event.kind == "validation"]
         metrics["validation"] = dict(validations[-1]) if validations else None
         write_json_atomically(self.folder.path / "metrics.json", metrics)
         draw_curves(events, self.folder.path / "curves.png")
         self.folder.append_event("finished", step=self.position.step)
-        return model
-
-    def _settings(self) -> RewardSettings:
-        """The mean and spread of rewards over some training pairs, and how rows were made."""
-        pairs = self.data.train.pairs
-        sample = pairs[:: math.ceil(len(pairs) / _MAX_PAIRS_FOR_STATISTICS)]
-        rewards = []
-        for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample):
-            rewards += [score.value for score in scores]
-            self.check_signals()
-        collation: CollationConfig = self.config.collation
-        return replace(
-            self.model.settings,
-            reward_mean=statistics.fmean(rewards),
-            reward_std=statistics.pstdev(rewards),
-            max_length=collation.max_length,
-            overflow=collation.overflow,
-            min_pixels=collation.min_pixels,
-            max_pixels=collation.max_pixels,
-        )
-
-    def _describe_data(self) -> dict[str, Any]:
-        train, validation = self.data.train, self.data.validation
-        return {
-            "num_train_pairs": len(train.pairs),
-            "num_multimodal_pairs": sum(pair.has_pictures for pair in train.pairs),
-            "num_validation_pairs": len(validation.pairs),
-            "num_refused_rows": len(self.data.refused),
-            "num_truncated_pairs": len(self.data.truncated),
-            "num_train_tokens": train.num_tokens,
-            "pairs_sha256": self.data.sha256,
-        }
+        return result
 
     @property
     def _checkpoints(self) -> Path:

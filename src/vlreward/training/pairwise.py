@@ -1,0 +1,52 @@
+"""The reward model's objective: in each pair the chosen response is to score higher.
+
+Shapes: R rewards of a row, P pairs of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlreward.collation.encoding import Encoder
+from vlreward.modeling.network import RewardNetwork
+from vlreward.records import PreferencePair
+from vlreward.training.comparisons import PairRow, rows_of_batch
+from vlreward.training.loop import Cost
+from vlreward.training.objectives import PairwiseLoss
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairwiseObjective:
+    """`PairwiseLoss` over packed or padded rows; see `loop.Objective`."""
+
+    network: RewardNetwork
+    encoder: Encoder
+    loss: PairwiseLoss
+    token_budget: int
+    packed: bool
+    use_margin: bool
+
+    def make_rows(self, items: Sequence[PreferencePair]) -> list[PairRow]:
+        """The rows of one global batch of pairs."""
+        return rows_of_batch(
+            items,
+            self.encoder,
+            token_budget=self.token_budget,
+            packed=self.packed,
+            use_margin=self.use_margin,
+        )
+
+    def cost(self, row: PairRow) -> Cost:
+        """The losses of the row's pairs; with `accuracy` and `mean_margin`."""
+        rewards_R = self.network(row.batch.to(self.network.device))
+        chosen_P, rejected_P = rewards_R[row.chosen_P], rewards_R[row.rejected_P]
+        loss_P = self.loss(chosen_P, rejected_P, row.margin_P.to(rewards_R.device))
+        difference_P = (chosen_P - rejected_P).detach()
+        return Cost(
+            loss=loss_P.sum(),
+            totals={
+                "accuracy": float((difference_P > 0).sum()),
+                "mean_margin": float(difference_P.sum()),
+            },
+        )

@@ -1,0 +1,117 @@
+"""Training a reward model, as the trainer's task: pairs in, a RewardModel out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vlreward.modeling.checkpoints import RewardSettings
+from vlreward.records import PreferencePair
+from vlreward.scoring import RewardModel
+from vlreward.training.config import TrainConfig
+from vlreward.training.loop import StagePlan
+from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.pairwise import PairwiseObjective
+from vlreward.training.setup import RunData, select_pairs
+from vlreward.training.task import Measured
+from vlreward.training.validation import describe_validation, validate
+
+_MAX_PAIRS_FOR_STATISTICS = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardTask:
+    """See `task.Task`."""
+
+    config: TrainConfig
+    model: RewardModel
+    data: RunData
+
+    @property
+    def objective(self) -> PairwiseObjective:
+        """The Bradley-Terry loss on the model's own rows."""
+        wanted = self.config.objective
+        return PairwiseObjective(
+            network=self.model.checkpoint.network,
+            encoder=self.model.encoder,
+            loss=PairwiseLoss(centering=wanted.centering, label_smoothing=wanted.label_smoothing),
+            token_budget=self.config.collation.token_budget,
+            packed=self.model.packed,
+            use_margin=wanted.use_margin,
+        )
+
+    @property
+    def items_name(self) -> str:
+        """What is counted."""
+        return "pairs"
+
+    def plan(self, stage: int) -> StagePlan[PreferencePair]:
+        """The stage's pairs; those of one prompt stay together."""
+        wanted = self.config.stages[stage]
+        pairs = select_pairs(self.data.train.pairs, wanted)
+        return StagePlan(
+            stage=wanted,
+            items=pairs,
+            groups=[pair.prompt for pair in pairs],
+            seed=self.config.seed + stage,
+        )
+
+    def describe_data(self) -> Mapping[str, Any]:
+        """How many pairs there are of which kind."""
+        train = self.data.train
+        return {
+            "num_train_pairs": len(train.pairs),
+            "num_multimodal_pairs": sum(pair.has_pictures for pair in train.pairs),
+            "num_validation_pairs": self.num_to_validate,
+            "num_refused_rows": len(self.data.refused),
+            "num_truncated_pairs": len(self.data.truncated),
+            "num_train_tokens": train.num_tokens,
+            "data_sha256": self.data.sha256,
+        }
+
+    @property
+    def num_to_validate(self) -> int:
+        """Validation pairs."""
+        return len(self.data.validation.pairs)
+
+    def validate(self, *, advance: Callable[[], None]) -> Measured:
+        """Accuracy on the validation pairs, by task."""
+        found = validate(self.model, self.data.validation.pairs, advance=advance)
+        overall = found.overall
+        low, high = overall.interval
+        return Measured(
+            fields=describe_validation(found),
+            curves={"accuracy": overall.accuracy, "loss": overall.loss},
+            said=f"validation accuracy {overall.accuracy:.3f} [{low:.3f}, {high:.3f}] on "
+            f"{overall.num_pairs}.",
+        )
+
+    def export(self, folder: Path, *, check_signals: Callable[[], None]) -> RewardModel:
+        """The model with its training's settings on record, written to the folder."""
+        model = self.model.with_settings(self._settings(check_signals))
+        if not folder.exists():
+            model.save(folder)
+        return model
+
+    def _settings(self, check_signals: Callable[[], None]) -> RewardSettings:
+        """The mean and spread of rewards over some training pairs, and how rows were made."""
+        pairs = self.data.train.pairs
+        sample = pairs[:: math.ceil(len(pairs) / _MAX_PAIRS_FOR_STATISTICS)]
+        rewards = []
+        for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample):
+            rewards += [score.value for score in scores]
+            check_signals()
+        collation = self.config.collation
+        return replace(
+            self.model.settings,
+            reward_mean=statistics.fmean(rewards),
+            reward_std=statistics.pstdev(rewards),
+            max_length=collation.max_length,
+            overflow=collation.overflow,
+            min_pixels=collation.min_pixels,
+            max_pixels=collation.max_pixels,
+        )

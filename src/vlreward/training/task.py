@@ -1,0 +1,54 @@
+"""What a run is about, as its trainer sees it: data, objective, validation and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from vlreward.training.loop import Objective, StagePlan
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Measured(NamedTuple):
+    """A validation: `fields` for the event, `curves` by name for the plots, `said` for people."""
+
+    fields: Mapping[str, Any]
+    curves: Mapping[str, float]
+    said: str
+
+
+class Task(Protocol[Result_co]):
+    """A run's subject: it owns the meaning, the trainer owns stages, checkpoints and events."""
+
+    @property
+    def objective(self) -> Objective[Any, Any]:
+        """What is minimised, and the network."""
+        ...
+
+    @property
+    def items_name(self) -> str:
+        """What the items are called: pairs."""
+        ...
+
+    def plan(self, stage: int) -> StagePlan[Any]:
+        """The batches of a stage."""
+        ...
+
+    def describe_data(self) -> Mapping[str, Any]:
+        """Counts for the events, and a `data_sha256` over all items in their order."""
+        ...
+
+    @property
+    def num_to_validate(self) -> int:
+        """How many units a validation has; 0 if there is none."""
+        ...
+
+    def validate(self, *, advance: Callable[[], None]) -> Measured:
+        """Measures the network as it is; `advance` is called after each unit and may raise."""
+        ...
+
+    def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Result_co:
+        """Writes the finished model to the folder, unless it is there; returns what a run gives."""
+        ...
