@@ -91,6 +91,19 @@ class Response:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Demonstration:
+    """A prompt with an answer to learn from."""
+
+    prompt: Prompt
+    response: Response
+
+    @property
+    def id(self) -> str:
+        """Content hash (32 hex digits) of prompt and response."""
+        return _hash([_turns(self.prompt), _canonical(self.response.content)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Judgment:
     """Who preferred the chosen response, and how surely.
 
@@ -129,13 +142,8 @@ class PreferencePair:
     @property
     def id(self) -> str:
         """Content hash (32 hex digits) of prompt, chosen and rejected; the origin has no part."""
-        body = [
-            [[message.role, _canonical(message.content)] for message in self.prompt.messages],
-            _canonical(self.chosen.content),
-            _canonical(self.rejected.content),
-        ]
-        text = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        answers = [_canonical(one.content) for one in (self.chosen, self.rejected)]
+        return _hash([_turns(self.prompt), *answers])
 
     @property
     def has_pictures(self) -> bool:
@@ -180,6 +188,15 @@ def same_content(one: Response, other: Response) -> bool:
 
 def _pictures(content: tuple[Part, ...]) -> Iterator[Picture]:
     return (part for part in content if isinstance(part, Picture))
+
+
+def _hash(body: list[object]) -> str:
+    text = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _turns(prompt: Prompt) -> list[object]:
+    return [[message.role, _canonical(message.content)] for message in prompt.messages]
 
 
 def _canonical(content: tuple[Part, ...]) -> list[str | dict[str, str]]:

@@ -182,8 +182,19 @@ def test_a_signal_waits_until_it_is_asked_for(number: signal.Signals) -> None:
     assert signal.getsignal(number) is handler
 
 
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_that_nobody_has_asked_for_yet_ends_at_once(
+    number: signal.Signals, end: type[BaseException]
+) -> None:
+    with signals_noted(), pytest.raises(end):
+        signal.raise_signal(number)
+
+
 def test_a_second_interrupt_from_the_keyboard_ends_at_once() -> None:
-    with signals_noted():
+    with signals_noted() as check:
+        check()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

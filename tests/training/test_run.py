@@ -51,15 +51,22 @@ def read_rows(run: Path) -> list[dict[str, Any]]:
 
 
 def interrupted_at(phase_name: str) -> type[Progress]:
-    """A Progress in which a signal comes when a phase of this name begins."""
+    """A Progress in which a signal comes at the second unit of a phase of this name."""
 
     class Impatient(Progress):
         @contextmanager
         def phase(self, name: str, **about: Any) -> Iterator[Any]:
-            if name == phase_name:
-                signal.raise_signal(signal.SIGTERM)
             with super().phase(name, **about) as advance:
-                yield advance
+                num_units = 0
+
+                def advance_or_signal(note: str = "") -> None:
+                    nonlocal num_units
+                    num_units += 1
+                    if name == phase_name and num_units == 2:
+                        signal.raise_signal(signal.SIGTERM)
+                    advance(note)
+
+                yield advance_or_signal
 
     return Impatient
 

@@ -90,6 +90,37 @@ class Encoder:
             row, cut = self._fit(self.template.render(prompt, response), opening=opening)
             rows.append(row)
             cuts.append(cut)
+        return self._tree(rows, cuts)
+
+    def encode_conversations(
+        self, conversations: Sequence[tuple[Prompt, Response]]
+    ) -> tuple[Tree, tuple[int, ...]]:
+        """One tree of conversations that begin alike, and the length of each one's answer.
+
+        A conversation's last so many tokens are its response with what closes it. Raises as
+        `encode` does; nothing is truncated.
+        """
+        rows, lengths = [], []
+        for prompt, response in conversations:
+            self._refuse_unreadable(prompt, [response])
+            row = self.template.render(prompt, response)
+            num_opening = _num_common([row, self.template.render(prompt, None)])
+            if self._fit(row, opening=row[:num_opening])[1]:
+                raise self._too_long(sum(map(self._num_tokens, row)))
+            rows.append(row)
+            lengths.append(sum(map(self._num_tokens, row[num_opening:])))
+        return self._tree(rows, [0] * len(rows)), tuple(lengths)
+
+    def encode_opening(self, prompt: Prompt) -> Span:
+        """The prompt up to where an answer would begin; raises DataError as `encode` does."""
+        self._refuse_unreadable(prompt, [Response(content=("",))])
+        row = self.template.render(prompt, None)
+        num_tokens = sum(map(self._num_tokens, row))
+        if num_tokens > self.max_length:
+            raise self._too_long(num_tokens)
+        return self._span(row, start=0)[0]
+
+    def _tree(self, rows: Sequence[list[Element]], cuts: Sequence[int]) -> Tree:
         num_shared = min(_num_common(rows), *(len(row) - 1 for row in rows))
         prefix, next_position = self._span(rows[0][:num_shared], start=0)
         branches = tuple(self._span(row[num_shared:], start=next_position)[0] for row in rows)
@@ -127,18 +158,21 @@ class Encoder:
         body = row[num_opening : len(row) - num_closing]
         words = sum(1 for _ in takewhile(lambda element: isinstance(element, int), body[::-1]))
         if self.overflow == "refuse" or excess >= words:
-            raise DataError(
-                "row-too-long",
-                value=f"{self.max_length + excess} tokens",
-                place="row",
-                expected=f"at most {self.max_length} tokens of prompt and response",
-                mend=(
-                    "Raise max_length, lower max_pixels, or shorten the row; words at the end of "
-                    "a response can be cut (overflow=truncate), prompts and pictures never are."
-                ),
-            )
+            raise self._too_long(self.max_length + excess)
         end = len(row) - num_closing
         return row[: end - excess] + row[end:], excess
+
+    def _too_long(self, num_tokens: int) -> DataError:
+        return DataError(
+            "row-too-long",
+            value=f"{num_tokens} tokens",
+            place="row",
+            expected=f"at most {self.max_length} tokens of prompt and response",
+            mend=(
+                "Raise max_length, lower max_pixels, or shorten the row; words at the end of "
+                "a response can be cut (overflow=truncate), prompts and pictures never are."
+            ),
+        )
 
     def _num_closing(self, body: Sequence[Element]) -> int:
         """How many elements close a response: its last control token and what follows it."""

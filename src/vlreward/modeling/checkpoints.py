@@ -153,6 +153,18 @@ def save_checkpoint(
         (unfinished / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def save_base_model(checkpoint: RewardCheckpoint, folder: Path) -> None:
+    """Writes the backbone alone, whole or not at all, as the full model that it was made for.
+
+    Its LM head is its embedding, so the embeddings must be tied.
+    """
+    assert checkpoint.config.get_text_config().tie_word_embeddings, "the LM head would be missing"
+    with AtomicFolder(folder) as unfinished:
+        _write_backbone(checkpoint.network.backbone, unfinished, extra={})
+        _write_config(checkpoint, unfinished, architecture=_architecture(checkpoint.config))
+        copy_text_files(checkpoint, unfinished)
+
+
 def write_weights(checkpoint: RewardCheckpoint, folder: Path) -> None:
     """Writes backbone and head in the value-head layout into an existing folder."""
     _write_backbone(checkpoint.network.backbone, folder, extra={})

@@ -40,10 +40,12 @@ class RewardNetwork(nn.Module):
     def hidden_states(self, batch: PackedBatch | PaddedBatch) -> Tensor:
         """The final hidden states [R, C] where the responses end."""
         if isinstance(batch, PackedBatch):
-            return self._packed(batch, TreeStructure(trees=batch.structure))
+            return self.token_states(batch)[batch.score_positions]
         return self._padded(batch)
 
-    def _packed(self, batch: PackedBatch, tree: TreeStructure) -> Tensor:
+    def token_states(self, batch: PackedBatch) -> Tensor:
+        """The final hidden states [T, C] of all tokens of a packed row."""
+        tree = TreeStructure(trees=batch.structure)
         hidden_1TC: Tensor = self.backbone(
             input_ids=batch.input_ids,
             position_ids=batch.position_ids,
@@ -52,7 +54,7 @@ class RewardNetwork(nn.Module):
             **_picture_keywords(batch),
         ).last_hidden_state
         assert tree.num_calls > 0, "the backbone did not run tree attention"
-        return hidden_1TC[0, batch.score_positions]
+        return hidden_1TC[0]
 
     def _padded(self, batch: PaddedBatch) -> Tensor:
         with backbones.plain_attention(self.backbone):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from vlreward.collation.config import CollationConfig
 from vlreward.errors import require
-from vlreward.modeling.config import ModelConfig
+from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.sources.config import SourceConfig
 
 Selection = Literal["multimodal", "text", "all"]
@@ -152,6 +152,20 @@ class TrainConfig(RunConfig):
         require(bool(self.data), place="data", value="none", expected="at least one source")
         share = self.max_refused_share
         require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PretrainConfig(RunConfig):
+    """A base model's training on the miniature world: drawings in, run folder out."""
+
+    scratch: ScratchConfig = field(default_factory=ScratchConfig)
+    collation: CollationConfig = field(default_factory=CollationConfig)
+    num_pictures: int = 30_000
+    """Pictures to learn from, each with a description and its questions."""
+    num_text_lessons: int = 10_000
+    """Tasks without pictures."""
+    num_exam_pictures: int = 960
+    """New pictures to be asked about at validation."""
 
 
 def _check_stage(stage: StageConfig, *, place: str) -> None:

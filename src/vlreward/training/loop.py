@@ -207,17 +207,21 @@ def run_stage(
 def signals_noted() -> Iterator[Callable[[], None]]:
     """While open, SIGINT and SIGTERM wait until the function given is called.
 
-    It raises Interrupted if one came. A second SIGINT ends the program at once, unsaved. Outside
-    the main thread, signals are left as they are.
+    It raises Interrupted if one came. Before its first call there is nothing to wait for, and a
+    signal ends the program at once; so does a second SIGINT, unsaved. Outside the main thread,
+    signals are left as they are.
     """
     received: list[int] = []
+    is_asked = False
 
     def note(number: int, _frame: object) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if not is_asked or (received and number == signal.SIGINT):
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         received.append(number)
 
     def check() -> None:
+        nonlocal is_asked
+        is_asked = True
         if received:
             raise Interrupted(
                 "interrupted",

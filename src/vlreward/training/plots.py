@@ -32,7 +32,7 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
         marker = "." if len(x) < _FEW_STEPS else None
         axes.plot(x, values, color="#b8c4d6", linewidth=0.8, marker=marker, label="step")
         axes.plot(x, _smooth(values), color="#1f4e9c", linewidth=1.6, label="step, smoothed")
-        if validations:
+        if validations and key in validations[0]["overall"]:
             axes.plot(
                 [found["step"] for found in validations],
                 [float(found["overall"][key]) for found in validations],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -17,11 +18,14 @@ from vlreward.modeling import backbones
 from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
-from vlreward.training.config import TrainConfig
+from vlreward.training.config import RunConfig, TrainConfig
 from vlreward.training.loop import signals_noted
 from vlreward.training.reward_task import RewardTask
 from vlreward.training.setup import RunData, build_model, find_sources, read_data
+from vlreward.training.task import Task
 from vlreward.training.trainer import Trainer
+
+Result = TypeVar("Result")
 
 
 def train(
@@ -40,39 +44,61 @@ def train(
     find_sources(config)
     if config.tensorboard:
         import_extra("tensorboard", extra="track")
-    with only_writer(Path(config.output)), Progress() as progress:
-        return _train(config, command=command, clock=clock, progress=progress)
 
-
-def _train(
-    config: TrainConfig, *, command: Sequence[str], clock: Clock, progress: Progress
-) -> RewardModel:
-    """`train` in a folder that is this process's alone."""
-    is_new = not (Path(config.output) / "config.yaml").exists()
-    folder = RunFolder.create(Path(config.output), config=config, command=command, clock=clock)
-    if _is_finished(folder):
-        progress.say(f"The run in {folder.path} is finished.")
-        return _load_finished(folder, config=config)
-    try:
+    def prepare(
+        folder: RunFolder, progress: Progress, check_signals: Callable[[], None]
+    ) -> RewardTask:
         model = _prepare_model(config, progress=progress)
-        with signals_noted() as check_signals:
-            data = _prepare_data(
-                config, model, folder=folder, progress=progress, check_signals=check_signals
-            )
-            _say_data(data, folder=folder, progress=progress)
-            trainer = Trainer(
-                config=config,
-                folder=folder,
-                task=RewardTask(config=config, model=model, data=data),
-                progress=progress,
-                check_signals=check_signals,
-            )
-            is_new = False
-            return trainer.finish()
-    except BaseException:
-        if is_new:
-            folder.withdraw()
-        raise
+        data = _read_pairs(
+            config, model, folder=folder, progress=progress, check_signals=check_signals
+        )
+        return RewardTask(config=config, model=model, data=data)
+
+    return run_in_folder(
+        config,
+        prepare=prepare,
+        load_finished=lambda folder: _load_finished(folder, config=config),
+        command=command,
+        clock=clock,
+    )
+
+
+def run_in_folder(
+    config: RunConfig,
+    *,
+    prepare: Callable[[RunFolder, Progress, Callable[[], None]], Task[Result]],
+    load_finished: Callable[[Path], Result],
+    command: Sequence[str],
+    clock: Clock,
+) -> Result:
+    """Runs a task in `config.output`, which is this process's alone meanwhile; resumes it there.
+
+    `prepare` makes the task; until it has, nothing has begun, and the configuration is taken back
+    if it fails. `load_finished` gives the result of a run that is finished already, from its model
+    folder.
+    """
+    path = Path(config.output)
+    with only_writer(path), Progress() as progress:
+        is_new = not (path / "config.yaml").exists()
+        folder = RunFolder.create(path, config=config, command=command, clock=clock)
+        if _is_finished(folder):
+            progress.say(f"The run in {path} is finished.")
+            return load_finished(path / "model")
+        try:
+            with signals_noted() as check_signals:
+                trainer = Trainer(
+                    config=config,
+                    folder=folder,
+                    task=prepare(folder, progress, check_signals),
+                    progress=progress,
+                    check_signals=check_signals,
+                )
+                is_new = False
+                return trainer.finish()
+        except BaseException:
+            if is_new:
+                folder.withdraw()
+            raise
 
 
 def _prepare_model(config: TrainConfig, *, progress: Progress) -> RewardModel:
@@ -86,7 +112,7 @@ def _prepare_model(config: TrainConfig, *, progress: Progress) -> RewardModel:
     return model
 
 
-def _prepare_data(
+def _read_pairs(
     config: TrainConfig,
     model: RewardModel,
     *,
@@ -101,7 +127,9 @@ def _prepare_data(
             advance()
             check_signals()
 
-        return read_data(config, model, folder=folder.path, advance=after_row)
+        data = read_data(config, model, folder=folder.path, advance=after_row)
+    _say_data(data, folder=folder, progress=progress)
+    return data
 
 
 def _say_data(data: RunData, *, folder: RunFolder, progress: Progress) -> None:
@@ -122,9 +150,9 @@ def _is_finished(folder: RunFolder) -> bool:
     return bool(events) and events[-1].kind == "finished" and (folder.path / "model").exists()
 
 
-def _load_finished(folder: RunFolder, *, config: TrainConfig) -> RewardModel:
+def _load_finished(folder: Path, *, config: TrainConfig) -> RewardModel:
     return RewardModel.load(
-        folder.path / "model",
+        folder,
         dtype=config.model.dtype,
         collation=config.collation,
         layout=config.model.layout,

@@ -6,31 +6,35 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Literal
 
 from vlreward.pictures import admit
-from vlreward.records import Message, Part, Prompt, Response
-from vlreward.world.answers import forms_of, write
+from vlreward.records import Demonstration, Message, Part, Prompt, Response
+from vlreward.world.answers import Form, forms_of, write
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.preferences import SPLITS, Split, make_text_pairs
-from vlreward.world.scenes import Scene, Skill
+from vlreward.world.scenes import Scene
 from vlreward.world.style import Look, draw_style
 from vlreward.world.texts import TEXT_FAMILIES
 
+Kind = Form | Literal["description", "text"]
+
+_HINTS: dict[Form, str] = {
+    "value": "Answer with a word or a number.",
+    "sentence": "Answer in a sentence.",
+    "explained": "Explain your answer.",
+}
+_HINT_SHARE = 0.75
 _DESCRIBE = ("Describe the picture.", "What can be seen? Say everything.", "Describe all you see.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lesson:
-    """A prompt with the answer to learn; `skill` is that of a question, None of a description.
+    """A demonstration of the world; `kind` says how the answer is to be given."""
 
-    Lessons with one `group` show the same pictures.
-    """
-
-    prompt: Prompt
-    response: Response
+    demonstration: Demonstration
     family: str
-    skill: Skill | None
-    group: str
+    kind: Kind
 
 
 def make_lessons(
@@ -47,12 +51,12 @@ def make_lessons(
     """
     rng = random.Random(f"lessons {split} {seed} {look}")
     num_drawn = 0
-    for number, name in enumerate(cycle(families)):
+    for name in cycle(families):
         if num_drawn >= num_pictures:
             return
         scene = FAMILIES[name](rng)(rng, draw_style(rng, look, mark=SPLITS.index(split)))
         num_drawn += len(scene.pictures)
-        yield from _lessons_of(scene, rng, family=name, group=f"{look}-{seed}-{number}")
+        yield from _lessons_of(scene, rng, family=name)
 
 
 def make_text_lessons(
@@ -63,31 +67,45 @@ def make_text_lessons(
         num_pairs=num_lessons, seed=seed, split=split, families=families
     ):
         pair = world_pair.pair
-        yield Lesson(
-            prompt=pair.prompt,
-            response=pair.chosen,
-            family=world_pair.family,
-            skill=None,
-            group=pair.id,
-        )
+        shown = Demonstration(prompt=pair.prompt, response=pair.chosen)
+        yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
-def _lessons_of(scene: Scene, rng: random.Random, *, family: str, group: str) -> Iterator[Lesson]:
+def _lessons_of(scene: Scene, rng: random.Random, *, family: str) -> Iterator[Lesson]:
     pictures = tuple(admit(data) for data in scene.pictures)
 
-    def lesson(text: str, answer: str, skill: Skill | None) -> Lesson:
+    def lesson(text: str, answer: str, kind: Form | Literal["description"]) -> Lesson:
         content: tuple[Part, ...] = (*pictures, text)
-        return Lesson(
-            prompt=Prompt(messages=(Message(role="user", content=content),)),
-            response=Response(content=(answer,)),
-            family=family,
-            skill=skill,
-            group=group,
-        )
+        prompt = Prompt(messages=(Message(role="user", content=content),))
+        shown = Demonstration(prompt=prompt, response=Response(content=(answer,)))
+        return Lesson(demonstration=shown, family=family, kind=kind)
 
-    yield lesson(rng.choice(_DESCRIBE), " ".join(scene.facts), None)
+    yield lesson(rng.choice(_DESCRIBE), " ".join(scene.facts), "description")
     for question in scene.questions:
-        answer = question.answer
-        form = rng.choice(forms_of(answer))
-        said = write(answer, form, instead=answer, variant=0)
-        yield lesson(question.text, said, question.skill)
+        form = rng.choice(forms_of(question.answer))
+        said = write(question.answer, form, instead=question.answer, variant=0)
+        has_hint = rng.random() < _HINT_SHARE
+        text = f"{question.text} {_HINTS[form]}" if has_hint else question.text
+        yield lesson(text, said, form)
+
+
+def make_exam(
+    *, num_pictures: int, seed: int, split: Split, look: Look = "seen"
+) -> Iterator[Lesson]:
+    """Every question of new pictures, its bare answer asked for: one answer alone is right."""
+    rng = random.Random(f"exam {split} {seed} {look}")
+    num_drawn = 0
+    for name in cycle(FAMILIES):
+        if num_drawn >= num_pictures:
+            return
+        scene = FAMILIES[name](rng)(rng, draw_style(rng, look, mark=SPLITS.index(split)))
+        num_drawn += len(scene.pictures)
+        pictures = tuple(admit(data) for data in scene.pictures)
+        for question in scene.questions:
+            content: tuple[Part, ...] = (*pictures, f"{question.text} {_HINTS['value']}")
+            answer = write(question.answer, "value", instead=question.answer, variant=0)
+            shown = Demonstration(
+                prompt=Prompt(messages=(Message(role="user", content=content),)),
+                response=Response(content=(answer,)),
+            )
+            yield Lesson(demonstration=shown, family=name, kind="value")
