@@ -20,7 +20,7 @@ def overlapping_circles(rng: random.Random) -> Painter:
 
     def paint(rng: random.Random, style: Style) -> Scene:
         overlaps = rng.random() < 0.5
-        share = rng.uniform(0.06, 0.6)
+        share = rng.uniform(0.15, 0.6)
         canvas = Canvas(rng.randint(84, 140), rng.randint(84, 140), style)
         names = rng.sample(COLOUR_NAMES, 2)
         _draw_two_rings(rng, canvas, names, overlap=share if overlaps else -share)
