@@ -6,16 +6,31 @@ from vlreward.collation.config import CollationConfig
 from vlreward.modeling.config import ScratchConfig
 from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig
 
+_EASY_TO_SEE = (
+    "counting",
+    "colours",
+    "positions",
+    "objects",
+    "several pictures",
+    "overlapping circles",
+    "crossing lines",
+    "grids",
+)
 
-def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 30_000) -> PretrainConfig:
-    """About eight million parameters, one pass over fresh pictures."""
+
+def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) -> PretrainConfig:
+    """About six million parameters: first to see, on shapes and lines, then all of the world."""
     return PretrainConfig(
         output=output,
         stages=(
             StageConfig(
-                name="world", epochs=1, batch_size=96, learning_rate=1e-3, warmup_ratio=0.02
+                name="see", epochs=1, batch_size=64, learning_rate=1.5e-3, warmup_ratio=0.03
+            ),
+            StageConfig(
+                name="world", epochs=1, batch_size=64, learning_rate=1e-3, warmup_ratio=0.02
             ),
         ),
+        first_families=_EASY_TO_SEE,
         optimizer=OptimizerConfig(weight_decay=0.01),
         seed=seed,
         log_every_steps=10,
@@ -23,14 +38,15 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 30_000) ->
         save_every_steps=250,
         scratch=ScratchConfig(
             hidden_size=256,
-            num_layers=4,
+            num_layers=3,
             num_heads=4,
             num_key_value_heads=2,
-            vision_hidden_size=224,
+            vision_hidden_size=192,
             vision_num_layers=3,
             vision_num_heads=4,
         ),
         collation=CollationConfig(max_length=1024, token_budget=4096),
         num_pictures=num_pictures,
-        num_text_lessons=num_pictures // 3,
+        num_text_lessons=num_pictures // 5,
+        num_exam_pictures=480,
     )

@@ -161,7 +161,9 @@ class PretrainConfig(RunConfig):
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     collation: CollationConfig = field(default_factory=CollationConfig)
     num_pictures: int = 30_000
-    """Pictures to learn from, each with a description and its questions."""
+    """Pictures to learn from, each with a description and a question."""
+    first_families: tuple[str, ...] = ()
+    """What the first stage is confined to: pictures that are easy to see. Unset, it has all."""
     num_text_lessons: int = 10_000
     """Tasks without pictures."""
     num_exam_pictures: int = 960

@@ -55,7 +55,7 @@ def pretrain(
         return PretrainTask(
             config=config,
             checkpoint=checkpoint,
-            demonstrations=tuple(one.demonstration for one in lessons),
+            lessons=tuple(lessons),
             exam=exam,
         )
 
@@ -69,7 +69,7 @@ class PretrainTask:
     config: PretrainConfig
     checkpoint: RewardCheckpoint
     """Its head is not trained and not written."""
-    demonstrations: tuple[Demonstration, ...]
+    lessons: tuple[Lesson, ...]
     exam: tuple[Lesson, ...]
 
     @property
@@ -87,19 +87,25 @@ class PretrainTask:
         return "demonstrations"
 
     def plan(self, stage: int) -> StagePlan[Demonstration]:
-        """All demonstrations; those of one picture stay together."""
+        """The stage's demonstrations; those of one picture stay together."""
+        first = self.config.first_families
+        demonstrations = [
+            one.demonstration
+            for one in self.lessons
+            if stage > 0 or not first or one.family in first
+        ]
         return StagePlan(
             stage=self.config.stages[stage],
-            items=self.demonstrations,
-            groups=[what_is_shared(item) for item in self.demonstrations],
+            items=demonstrations,
+            groups=[what_is_shared(item) for item in demonstrations],
             seed=self.config.seed + stage,
         )
 
     def describe_data(self) -> Mapping[str, Any]:
         """How many demonstrations and questions there are."""
-        ids = "".join(item.id for item in self.demonstrations)
+        ids = "".join(one.demonstration.id for one in self.lessons)
         return {
-            "num_demonstrations": len(self.demonstrations),
+            "num_demonstrations": len(self.lessons),
             "num_exam_questions": len(self.exam),
             "data_sha256": hashlib.sha256(ids.encode()).hexdigest(),
         }

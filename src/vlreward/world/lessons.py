@@ -44,8 +44,9 @@ def make_lessons(
     split: Split,
     look: Look = "seen",
     families: Sequence[str] = tuple(FAMILIES),
+    num_questions: int = 1,
 ) -> Iterator[Lesson]:
-    """A description and all questions of at least `num_pictures` new pictures, lazily.
+    """Descriptions of at least `num_pictures` new pictures and some questions to each, lazily.
 
     The pictures are those of no preference pair. The same arguments give the same lessons.
     """
@@ -56,7 +57,7 @@ def make_lessons(
             return
         scene = FAMILIES[name](rng)(rng, draw_style(rng, look, mark=SPLITS.index(split)))
         num_drawn += len(scene.pictures)
-        yield from _lessons_of(scene, rng, family=name)
+        yield from _lessons_of(scene, rng, family=name, num_questions=num_questions)
 
 
 def make_text_lessons(
@@ -71,7 +72,9 @@ def make_text_lessons(
         yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
-def _lessons_of(scene: Scene, rng: random.Random, *, family: str) -> Iterator[Lesson]:
+def _lessons_of(
+    scene: Scene, rng: random.Random, *, family: str, num_questions: int
+) -> Iterator[Lesson]:
     pictures = tuple(admit(data) for data in scene.pictures)
 
     def lesson(text: str, answer: str, kind: Form | Literal["description"]) -> Lesson:
@@ -81,7 +84,8 @@ def _lessons_of(scene: Scene, rng: random.Random, *, family: str) -> Iterator[Le
         return Lesson(demonstration=shown, family=family, kind=kind)
 
     yield lesson(rng.choice(_DESCRIBE), " ".join(scene.facts), "description")
-    for question in scene.questions:
+    asked = rng.sample(scene.questions, min(num_questions, len(scene.questions)))
+    for question in asked:
         form = rng.choice(forms_of(question.answer))
         said = write(question.answer, form, instead=question.answer, variant=0)
         has_hint = rng.random() < _HINT_SHARE
