@@ -28,7 +28,7 @@ img { max-width: 100%; } .shown img { height: 9rem; max-width: 100%; background:
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; margin: .5rem 0 2rem; }
 .pair > div { border-left: 4px solid #3a7d44; padding: 0 .75rem; overflow-wrap: anywhere; }
 .pair > div + div { border-color: #b3402f; } .reward { font-weight: 600; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } small { white-space: nowrap; }
 @media (max-width: 40rem) { .pair { grid-template-columns: 1fr; } body { padding: .75rem; } }
 """
 
@@ -102,7 +102,7 @@ def _said(judged: Sequence[Judged]) -> str:
         return "—"
     num_right = sum(one.is_right for one in judged)
     low, high = wilson_interval(num_right, len(judged))
-    return f"{num_right / len(judged):.3f} [{low:.3f}, {high:.3f}]"
+    return f"{num_right / len(judged):.3f} <small>[{low:.3f}, {high:.3f}]</small>"
 
 
 def _table(judged: Sequence[Judged], shuffled: Sequence[Judged]) -> str:
