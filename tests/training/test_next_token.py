@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,22 +118,21 @@ def test_an_answer_is_right_exactly_if_a_greedy_decoder_writes_it(
     checkpoint: RewardCheckpoint, full: Any
 ) -> None:
     objective = objective_of(checkpoint)
-    written = []
+    checkpoint.network.eval()
     for item in DEMONSTRATIONS:
+        [row] = objective.make_rows([item])
         inputs, num_before = as_inputs(objective, item)
         for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
             inputs[name] = inputs[name][:, :num_before]
-        ids = full.generate(**inputs, max_new_tokens=4, do_sample=False)[0, num_before:]
-        text = objective.encoder.template._tokenizer.hugging_face.decode(ids)
-        written.append(Demonstration(prompt=item.prompt, response=tiny.response(text)))
-    checkpoint.network.eval()
-    rows = objective.make_rows(written)
-    for row in rows:
-        logits = objective._logits(row).argmax(dim=1)
-        for part, target in zip(
-            logits.split(list(row.lengths)), row.target_A.split(list(row.lengths)), strict=True
-        ):
-            assert torch.equal(part[:4], target[:4])
+        length = row.lengths[0]
+        written = full.generate(
+            **inputs, max_new_tokens=length, min_new_tokens=length, do_sample=False
+        )[0, num_before:]
+        ids = row.batch.input_ids.clone()
+        ids[0, num_before:] = written
+        as_written = replace(row, batch=replace(row.batch, input_ids=ids), target_A=written)
+        assert objective.exact(as_written) == [True]
+        assert objective.exact(row) == [bool((written == row.target_A).all())]
     assert list(answers_right(objective, DEMONSTRATIONS)) == [False] * 4
 
 

@@ -1,8 +1,8 @@
 """Trains the packaged tokenizer: `python -m vlreward.world.train_tokenizer [FOLDER]`.
 
 The text is the standard library's documentation (Python Software Foundation licence), this
-project's own drawings, everyday words, and made-up sums with numbers and symbols. The same Python
-version writes the same files; the packaged ones were written by Python 3.11.7 with tokenizers
+project's own drawings and world, everyday words, and made-up sums with numbers and symbols. The
+same Python version writes the same files; the packaged ones were written by Python 3.11.7 with tokenizers
 0.23.3.
 """
 
@@ -15,6 +15,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -31,6 +32,7 @@ from tokenizers import (
 )
 
 from vlreward.world.drawings import make_drawings
+from vlreward.world.lessons import make_lessons, make_text_lessons
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 VOCABULARY_SIZE = 6144
@@ -144,6 +146,9 @@ equation triangle sum difference product ratio fraction half quarter double twic
 four five six seven eight nine ten eleven twelve twenty thirty hundred thousand million
 """.split()
 _NUM_WORD_USES = 40
+_NUM_WORLD_WORD_USES = 500
+_NUM_WORLD_PICTURES = 3000
+_NUM_WORLD_TASKS = 3000
 _NUM_DRAWINGS = 3000
 _NUM_SUMS = 3000
 
@@ -181,6 +186,8 @@ def training_texts() -> Iterator[str]:
     for pair in make_drawings(num_pictures=_NUM_DRAWINGS, seed=0, split="train"):
         question = pair.prompt.messages[-1].content[-1]
         yield f"{question}\n{pair.chosen.text}"
+    for word in _world_words():
+        yield word * _NUM_WORLD_WORD_USES
     yield from _sums(random.Random(0))
 
 
@@ -205,6 +212,22 @@ def _docstrings(library: Path) -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 yield ast.get_docstring(node) or ""
+
+
+def _world_words() -> list[str]:
+    """Every word of the miniature world, with the space before it where there is one."""
+    lessons = chain(
+        make_lessons(num_pictures=_NUM_WORLD_PICTURES, seed=0, split="train"),
+        make_text_lessons(num_lessons=_NUM_WORLD_TASKS, seed=0, split="train"),
+    )
+    words: set[str] = set()
+    for lesson in lessons:
+        shown = lesson.demonstration
+        text = [part for part in shown.prompt.messages[0].content if isinstance(part, str)]
+        for said in (*text, shown.response.text):
+            words.update(re.findall(r" ?[A-Za-z]+", said))
+    # Words in capitals are letters in a row, which are to be read one by one.
+    return sorted(word for word in words if not word.strip()[1:].isupper())
 
 
 def _without_rulers(text: str) -> str:
