@@ -2,8 +2,8 @@
 
 The text is the standard library's documentation (Python Software Foundation licence), this
 project's own drawings and world, everyday words, and made-up sums with numbers and symbols. The
-same Python version writes the same files; the packaged ones were written by Python 3.11.7 with tokenizers
-0.23.3.
+same Python version writes the same files; the packaged ones were written by Python 3.11.7 with
+tokenizers 0.23.3.
 """
 
 from __future__ import annotations
