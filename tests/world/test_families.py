@@ -58,7 +58,9 @@ def test_scenes_can_be_asked_and_described(name: str, look: Look) -> None:
             assert min(height, width) >= 50 and max(height, width) <= 180 and channels == 3
 
 
-@pytest.mark.parametrize("name", ["counting", "several pictures", "colours", "objects"])
+@pytest.mark.parametrize(
+    "name", ["single shapes", "counting", "several pictures", "colours", "objects"]
+)
 def test_as_many_shapes_are_drawn_as_are_said(name: str) -> None:
     for scene in scenes(name):
         said = sum(

@@ -7,6 +7,7 @@ from vlreward.modeling.config import ScratchConfig
 from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig
 
 _EASY_TO_SEE = (
+    "single shapes",
     "counting",
     "colours",
     "positions",
@@ -19,18 +20,19 @@ _EASY_TO_SEE = (
 
 
 def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) -> PretrainConfig:
-    """About six million parameters: first to see, on shapes and lines, then all of the world."""
+    """About six million parameters: one shape, then several and lines, then all of the world."""
     return PretrainConfig(
         output=output,
         stages=(
             StageConfig(
-                name="see", epochs=1, batch_size=64, learning_rate=1.5e-3, warmup_ratio=0.03
+                name="one shape", epochs=1, batch_size=64, learning_rate=1e-3, warmup_ratio=0.2
             ),
+            StageConfig(name="shapes and lines", epochs=1, batch_size=64, learning_rate=1e-3),
             StageConfig(
                 name="world", epochs=1, batch_size=64, learning_rate=1e-3, warmup_ratio=0.02
             ),
         ),
-        first_families=_EASY_TO_SEE,
+        curriculum=(_EASY_TO_SEE[:1], _EASY_TO_SEE),
         optimizer=OptimizerConfig(weight_decay=0.01),
         seed=seed,
         log_every_steps=10,

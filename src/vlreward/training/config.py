@@ -162,8 +162,8 @@ class PretrainConfig(RunConfig):
     collation: CollationConfig = field(default_factory=CollationConfig)
     num_pictures: int = 30_000
     """Pictures to learn from, each with a description and a question."""
-    first_families: tuple[str, ...] = ()
-    """What the first stage is confined to: pictures that are easy to see. Unset, it has all."""
+    curriculum: tuple[tuple[str, ...], ...] = ()
+    """The families of each stage, from what is easy to see; stages after these have all."""
     num_text_lessons: int = 10_000
     """Tasks without pictures."""
     num_exam_pictures: int = 960

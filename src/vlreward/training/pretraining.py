@@ -88,11 +88,10 @@ class PretrainTask:
 
     def plan(self, stage: int) -> StagePlan[Demonstration]:
         """The stage's demonstrations; those of one picture stay together."""
-        first = self.config.first_families
+        confined = stage < len(self.config.curriculum)
+        families = self.config.curriculum[stage] if confined else None
         demonstrations = [
-            one.demonstration
-            for one in self.lessons
-            if stage > 0 or not first or one.family in first
+            one.demonstration for one in self.lessons if families is None or one.family in families
         ]
         return StagePlan(
             stage=self.config.stages[stage],

@@ -6,6 +6,7 @@ from vlreward.world.families import charts, geometry, lines, shapes
 from vlreward.world.scenes import Family
 
 FAMILIES: dict[str, Family] = {
+    "single shapes": shapes.single_shapes,
     "counting": shapes.counting,
     "colours": shapes.colours,
     "positions": shapes.positions,

@@ -72,6 +72,30 @@ class _Drawing:
         return canvas.png()
 
 
+def single_shapes(rng: random.Random) -> Painter:
+    """One large shape: its colour and its name. What is seen first is seen here."""
+    which_colour = rng.choice(("Which colour is the shape?", "What is the colour of the shape?"))
+    which_shape = rng.choice(("Which shape is drawn?", "What shape is it?"))
+
+    def paint(rng: random.Random, style: Style) -> Scene:
+        name, colour = rng.choice(SHAPES), rng.choice(COLOUR_NAMES)
+        width, height = rng.randint(84, 112), rng.randint(84, 112)
+        radius = rng.uniform(0.26, 0.4) * min(width, height)
+        x, y = (rng.uniform(radius + _MARGIN, side - radius - _MARGIN) for side in (width, height))
+        shape = _Shape(name=name, colour=colour, centre=(x, y), radius=radius)
+        drawing = _Drawing(width=width, height=height, shapes=(shape,))
+        answers = (
+            (which_colour, Answer(value=colour, sentence=f"The shape is {colour}.")),
+            (which_shape, Answer(value=name, sentence=f"The shape is {with_article(name)}.")),
+        )
+        questions = [
+            Question(skill="perception", text=text, answer=answer) for text, answer in answers
+        ]
+        return _scene(drawing, questions, style, difficulty="easy")
+
+    return paint
+
+
 def counting(rng: random.Random) -> Painter:
     """How many shapes of a kind there are, among others."""
     name = rng.choice(SHAPES)
