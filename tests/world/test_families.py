@@ -53,8 +53,8 @@ def test_scenes_can_be_asked_and_described(name: str, look: Look) -> None:
                 or question.answer.steps
                 or (question.answer.value in ("Yes", "No", "0", "1", "2"))
             )
-        for picture in scene.pictures:
-            height, width, channels = pixels(picture).shape
+        for painting in scene.paintings:
+            height, width, channels = pixels(painting.png).shape
             assert min(height, width) >= 50 and max(height, width) <= 180 and channels == 3
 
 
@@ -68,7 +68,7 @@ def test_as_many_shapes_are_drawn_as_are_said(name: str) -> None:
             for fact in scene.facts
             if (found := re.search(r"There (?:is|are) (\d+)", fact))
         )
-        assert said == sum(num_blobs(picture) for picture in scene.pictures)
+        assert said == sum(num_blobs(one.png) for one in scene.paintings)
 
 
 def test_a_shape_has_the_colour_that_is_said() -> None:
@@ -82,7 +82,7 @@ def test_a_shape_has_the_colour_that_is_said() -> None:
     }
     right = total = 0
     for scene in scenes("colours", number=60):
-        values = pixels(scene.pictures[0])[ink(scene.pictures[0])]
+        values = pixels(scene.paintings[0].png)[ink(scene.paintings[0].png)]
         said = {fact.split()[1] for fact in scene.facts if " at the " in fact}
         colours, counts = np.unique(values, axis=0, return_counts=True)
         for colour in colours[np.argsort(-counts)][: len(said)]:
@@ -104,7 +104,7 @@ def _chroma(colour: Any) -> Any:
 def test_a_grid_has_the_lines_that_are_said() -> None:
     for scene in scenes("grids"):
         rows, columns = map(int, re.findall(r"\d+", scene.facts[0]))
-        darkness = (230 - pixels(scene.pictures[0]).max(axis=2)).clip(0)
+        darkness = (230 - pixels(scene.paintings[0].png).max(axis=2)).clip(0)
         for axis, cells in ((1, rows), (0, columns)):
             profile = np.percentile(darkness, 30, axis=axis)
             lines = ndimage.label(profile > 0.25 * profile.max())[1]
@@ -113,5 +113,5 @@ def test_a_grid_has_the_lines_that_are_said() -> None:
 
 def test_overlapping_circles_make_one_blob_and_others_two() -> None:
     for scene in scenes("overlapping circles", number=60):
-        is_one = num_blobs(scene.pictures[0]) == 1
+        is_one = num_blobs(scene.paintings[0].png) == 1
         assert is_one == (scene.questions[0].answer.value == "Yes")

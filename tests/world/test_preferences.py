@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from vlreward.errors import ConfigError
 from vlreward.records import PreferencePair
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.preferences import SPLITS, WorldPair, make_pairs, make_text_pairs
+from vlreward.world.preferences import WorldPair, make_pairs, make_text_pairs
 from vlreward.world.texts import TEXT_FAMILIES
+from vlreward.world.topics import SPLITS
 
 DIGEST = """
 import hashlib

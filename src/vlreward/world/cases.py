@@ -40,7 +40,7 @@ def _case(
     rng = random.Random(f"case {path.stem} {seed}")
     paint = family(rng)
     scene, other = (paint(rng, draw_style(rng, "seen")) for _ in range(2))
-    write_bytes_atomically(path, scene.pictures[0])
+    write_bytes_atomically(path, scene.paintings[0].png)
     text, answer = _asked(scene, skill)
     _, elsewhere = _asked(other, skill)
     message = Message(role="user", content=(admit(path), text))

@@ -11,6 +11,7 @@ from typing import get_args
 from PIL import Image, ImageDraw, ImageFont
 
 from vlreward.durable import write_bytes_atomically
+from vlreward.world.canvas import Painting
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.style import Look, draw_style
 
@@ -28,11 +29,11 @@ def draw_contact_sheet(look: Look, *, seed: int = 0) -> Image.Image:
     for row, (name, family) in enumerate(FAMILIES.items()):
         rng = random.Random(f"sheet {name} {look} {seed}")
         canvas.text((4, row * row_height + 2), name, fill="black", font=font)
-        pictures: list[bytes] = []
-        while len(pictures) < _NUM_PICTURES:
-            pictures += family(rng)(rng, draw_style(rng, look)).pictures
-        for column, data in enumerate(pictures[:_NUM_PICTURES]):
-            picture = Image.open(io.BytesIO(data))
+        paintings: list[Painting] = []
+        while len(paintings) < _NUM_PICTURES:
+            paintings += family(rng)(rng, draw_style(rng, look)).paintings
+        for column, painting in enumerate(paintings[:_NUM_PICTURES]):
+            picture = Image.open(io.BytesIO(painting.png))
             sheet.paste(picture, (column * _CELL, row * row_height + _LABEL_HEIGHT))
     return sheet
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Literal
 
-from vlreward.pictures import admit
-from vlreward.records import Demonstration, Message, Part, Prompt, Response
+from vlreward.records import Demonstration, Response
 from vlreward.world.answers import Form, forms_of, write
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.preferences import SPLITS, Split, make_text_pairs
-from vlreward.world.scenes import Scene
-from vlreward.world.style import Look, draw_style
+from vlreward.world.preferences import ask, make_text_pairs
+from vlreward.world.scenes import Question
+from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
+from vlreward.world.topics import Shown, Split, draw_topics
 
 Kind = Form | Literal["description", "text"]
 
@@ -51,13 +50,16 @@ def make_lessons(
     The pictures are those of no preference pair. The same arguments give the same lessons.
     """
     rng = random.Random(f"lessons {split} {seed} {look}")
-    num_drawn = 0
-    for name in cycle(families):
-        if num_drawn >= num_pictures:
-            return
-        scene = FAMILIES[name](rng)(rng, draw_style(rng, look, mark=SPLITS.index(split)))
-        num_drawn += len(scene.pictures)
-        yield from _lessons_of(scene, rng, family=name, num_questions=num_questions)
+    for topic in draw_topics(
+        rng, num_pictures=num_pictures, split=split, look=look, families=families
+    ):
+        [shown] = topic.shown
+        yield _description(shown, rng, family=topic.family)
+        questions = shown.scene.questions
+        for question in rng.sample(questions, min(num_questions, len(questions))):
+            form = rng.choice(forms_of(question.answer))
+            hint = _HINTS[form] if rng.random() < _HINT_SHARE else None
+            yield _lesson(shown, question, form, hint=hint, family=topic.family)
 
 
 def make_text_lessons(
@@ -72,44 +74,31 @@ def make_text_lessons(
         yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
-def _lessons_of(
-    scene: Scene, rng: random.Random, *, family: str, num_questions: int
-) -> Iterator[Lesson]:
-    pictures = tuple(admit(data) for data in scene.pictures)
-
-    def lesson(text: str, answer: str, kind: Form | Literal["description"]) -> Lesson:
-        content: tuple[Part, ...] = (*pictures, text)
-        prompt = Prompt(messages=(Message(role="user", content=content),))
-        shown = Demonstration(prompt=prompt, response=Response(content=(answer,)))
-        return Lesson(demonstration=shown, family=family, kind=kind)
-
-    yield lesson(rng.choice(_DESCRIBE), " ".join(scene.facts), "description")
-    asked = rng.sample(scene.questions, min(num_questions, len(scene.questions)))
-    for question in asked:
-        form = rng.choice(forms_of(question.answer))
-        said = write(question.answer, form, instead=question.answer, variant=0)
-        has_hint = rng.random() < _HINT_SHARE
-        text = f"{question.text} {_HINTS[form]}" if has_hint else question.text
-        yield lesson(text, said, form)
-
-
 def make_exam(
     *, num_pictures: int, seed: int, split: Split, look: Look = "seen"
 ) -> Iterator[Lesson]:
     """Every question of new pictures, its bare answer asked for: one answer alone is right."""
     rng = random.Random(f"exam {split} {seed} {look}")
-    num_drawn = 0
-    for name in cycle(FAMILIES):
-        if num_drawn >= num_pictures:
-            return
-        scene = FAMILIES[name](rng)(rng, draw_style(rng, look, mark=SPLITS.index(split)))
-        num_drawn += len(scene.pictures)
-        pictures = tuple(admit(data) for data in scene.pictures)
-        for question in scene.questions:
-            content: tuple[Part, ...] = (*pictures, f"{question.text} {_HINTS['value']}")
-            answer = write(question.answer, "value", instead=question.answer, variant=0)
-            shown = Demonstration(
-                prompt=Prompt(messages=(Message(role="user", content=content),)),
-                response=Response(content=(answer,)),
-            )
-            yield Lesson(demonstration=shown, family=name, kind="value")
+    for topic in draw_topics(rng, num_pictures=num_pictures, split=split, look=look):
+        [shown] = topic.shown
+        for question in shown.scene.questions:
+            yield _lesson(shown, question, "value", hint=_HINTS["value"], family=topic.family)
+
+
+def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
+    demonstration = Demonstration(
+        prompt=ask(*shown.pictures, rng.choice(_DESCRIBE)),
+        response=Response(content=(" ".join(shown.scene.facts),)),
+    )
+    return Lesson(demonstration=demonstration, family=family, kind="description")
+
+
+def _lesson(
+    shown: Shown, question: Question, form: Form, *, hint: str | None, family: str
+) -> Lesson:
+    text = question.text if hint is None else f"{question.text} {hint}"
+    said = write(question.answer, form, instead=question.answer, variant=0)
+    demonstration = Demonstration(
+        prompt=ask(*shown.pictures, text), response=Response(content=(said,))
+    )
+    return Lesson(demonstration=demonstration, family=family, kind=form)

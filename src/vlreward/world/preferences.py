@@ -11,28 +11,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, permutations
-from typing import Literal, get_args
 
-from vlreward.errors import require
-from vlreward.pictures import admit
-from vlreward.records import (
-    Judgment,
-    Message,
-    Origin,
-    Part,
-    Picture,
-    PreferencePair,
-    Prompt,
-    Response,
-)
+from vlreward.records import Judgment, Message, Origin, Part, PreferencePair, Prompt, Response
 from vlreward.world.answers import Form, Quality, explain, forms_of, ramble, refuse, write
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.scenes import Difficulty, Question, Scene, Skill
-from vlreward.world.style import Look, draw_style
+from vlreward.world.scenes import Difficulty, Question, Skill
+from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+from vlreward.world.topics import SPLITS, Shown, Split, Topic, check_families, draw_topics
 
 _NUM_SIBLINGS = 3
 _RAMBLING_SHARE = 0.2
@@ -67,17 +53,17 @@ def make_pairs(
     pairs, byte for byte; splits share no picture, whatever their seeds. Raises ConfigError for an
     unknown family.
     """
-    for name in families:
-        known = ", ".join(FAMILIES)
-        require(name in FAMILIES, place="families", value=name, expected=f"some of {known}")
     rng = random.Random(f"world {split} {seed} {look}")
-    num_drawn = 0
-    for number, name in enumerate(cycle(families)):
-        if num_drawn >= num_pictures:
-            return
-        topic = _draw_topic(rng, name, split=split, look=look, row=f"{look}-{seed}-{number}")
-        num_drawn += sum(len(one.pictures) for one in topic.shown)
-        yield from topic.pairs(rng)
+    for topic in draw_topics(
+        rng,
+        num_pictures=num_pictures,
+        split=split,
+        look=look,
+        num_scenes=_NUM_SIBLINGS,
+        families=families,
+    ):
+        row = f"{look}-{seed}-{topic.number}"
+        yield from _Comparisons(topic=topic, split=split, row=row).pairs(rng)
 
 
 def make_text_pairs(
@@ -87,9 +73,7 @@ def make_text_pairs(
 
     Raises ConfigError for an unknown family.
     """
-    for name in families:
-        known = ", ".join(TEXT_FAMILIES)
-        require(name in TEXT_FAMILIES, place="families", value=name, expected=f"some of {known}")
+    check_families(families, known=tuple(TEXT_FAMILIES))
     rng = random.Random(f"world text {split} {seed}")
     for number, name in zip(range(num_pairs), cycle(families), strict=False):
         task = TEXT_FAMILIES[name](rng)
@@ -97,7 +81,7 @@ def make_text_pairs(
             task = TEXT_FAMILIES[name](rng)
         yield WorldPair(
             pair=PreferencePair(
-                prompt=_prompt(task.prompt),
+                prompt=ask(task.prompt),
                 chosen=_response(task.chosen, "right"),
                 rejected=_response(task.rejected, "wrong"),
                 judgment=_TRUTH,
@@ -112,34 +96,25 @@ def make_text_pairs(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Shown:
-    """A scene with its pictures admitted."""
-
-    scene: Scene
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
     """A question to one of the scenes of a topic."""
 
-    shown: _Shown
+    shown: Shown
     question: Question
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Topic:
-    """Scenes of one family that are asked the same questions."""
+class _Comparisons:
+    """The pairs that a topic's scenes make; `row` is their origin's."""
 
-    family: str
+    topic: Topic
     split: Split
     row: str
-    shown: tuple[_Shown, ...]
 
     def pairs(self, rng: random.Random) -> Iterator[WorldPair]:
         """The pairs of every question, those about truth first."""
         by_text: dict[str, list[_Asked]] = {}
-        for shown in self.shown:
+        for shown in self.topic.shown:
             for question in shown.scene.questions:
                 by_text.setdefault(question.text, []).append(_Asked(shown=shown, question=question))
         for asked in by_text.values():
@@ -165,7 +140,7 @@ class _Topic:
             chosen = write(right, forms[0], instead=wrong, variant=variant)
             rejected = write(wrong, forms[1], instead=right, variant=variant)
             kind: Quality = "rambling" if forms[0] == "rambling" else "right"
-            yield self._pair(one, (chosen, kind), (rejected, "wrong"), task=self.family)
+            yield self._pair(one, (chosen, kind), (rejected, "wrong"), task=self.topic.family)
 
     def _about_quality(self, one: _Asked, other: _Asked, rng: random.Random) -> WorldPair:
         """The right answer said well, against one that is worse in another way than being wrong."""
@@ -198,33 +173,18 @@ class _Topic:
         question = asked.question
         return WorldPair(
             pair=PreferencePair(
-                prompt=_prompt(*asked.shown.pictures, question.text),
+                prompt=ask(*asked.shown.pictures, question.text),
                 chosen=_response(*chosen),
                 rejected=_response(*rejected),
                 judgment=_TRUTH,
                 origin=_origin(task, split=self.split, row=f"{self.row}-{question.skill}"),
             ),
-            family=self.family,
+            family=self.topic.family,
             skill=question.skill,
             difficulty=asked.shown.scene.difficulty,
             chosen=chosen[1],
             rejected=rejected[1],
         )
-
-
-def _draw_topic(rng: random.Random, family: str, *, split: Split, look: Look, row: str) -> _Topic:
-    paint = FAMILIES[family](rng)
-    mark = SPLITS.index(split)
-    scenes = [paint(rng, draw_style(rng, look, mark=mark)) for _ in range(_NUM_SIBLINGS)]
-    return _Topic(
-        family=family,
-        split=split,
-        row=row,
-        shown=tuple(
-            _Shown(scene=scene, pictures=tuple(admit(data) for data in scene.pictures))
-            for scene in scenes
-        ),
-    )
 
 
 def _draw_forms(rng: random.Random, question: Question) -> tuple[Form, Form]:
@@ -252,7 +212,8 @@ def _split_of(prompt: str) -> Split:
     return SPLITS[bucket] if bucket in (1, 2) else "train"
 
 
-def _prompt(*content: Part) -> Prompt:
+def ask(*content: Part) -> Prompt:
+    """A user's only message."""
     return Prompt(messages=(Message(role="user", content=content),))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from vlreward.world.canvas import Painting
 from vlreward.world.style import Style
 
 Skill = Literal["perception", "counting", "reading", "comparison", "arithmetic"]
@@ -43,9 +44,9 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One or more pictures as PNG files, all that can be seen in them, and questions to them."""
+    """One or more pictures, all that can be seen in them, and questions to them."""
 
-    pictures: tuple[bytes, ...]
+    paintings: tuple[Painting, ...]
     facts: tuple[str, ...]
     """Sentences in reading order which together say everything that was drawn."""
     questions: tuple[Question, ...]

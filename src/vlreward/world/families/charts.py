@@ -31,7 +31,7 @@ def bar_charts(rng: random.Random) -> Painter:
         canvas = Canvas(24 + 25 * len(labels), rng.randint(98, 140), style)
         _draw_bars(rng, canvas, values)
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=tuple(f"{label} is {value}." for label, value in values.items()),
             questions=ask(values),
             difficulty=difficulty_of(len(labels), (3, 4)),
@@ -58,7 +58,7 @@ def line_charts(rng: random.Random) -> Painter:
             steps=(f"{labels[-2]} is {before}.", f"{labels[-1]} is {after}."),
         )
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=tuple(f"{label} is {value}." for label, value in values.items()),
             questions=(*ask(values), Question(skill="perception", text=trend, answer=answer)),
             difficulty=difficulty_of(len(labels), (3, 4)),
@@ -88,7 +88,7 @@ def pie_charts(rng: random.Random) -> Painter:
             canvas.text((134, y - 5), label, size=10)
             canvas.text((134, y + 6), f"{share}%", size=10)
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=tuple(
                 f"{label} is {share}% and {colour}."
                 for (label, share), colour in zip(values.items(), colours, strict=True)
@@ -119,7 +119,7 @@ def tables(rng: random.Random) -> Painter:
         bottom = 6 + len(labels) * row_height
         canvas.line([(middle, 6), (middle, bottom)], colour=style.ink)
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=tuple(f"{label} is {value}." for label, value in values.items()),
             questions=ask(values),
             difficulty=difficulty_of(len(labels), (3, 4)),
@@ -160,7 +160,9 @@ def _draw_bars(rng: random.Random, canvas: Canvas, values: Mapping[str, int]) ->
         middle = 8 + (index + 0.5) * step
         high = base - (base - top) * value / max(values.values())
         fill = style.palette[names[index]]
-        canvas.rectangle((middle - 0.33 * step, high), (middle + 0.33 * step, base), fill=fill)
+        canvas.rectangle(
+            (middle - 0.33 * step, high), (middle + 0.33 * step, base), fill=fill, name="bar"
+        )
         canvas.text((middle, base + 9), label, size=_LABEL_SIZE)
         canvas.text((middle, high - 8), str(value), size=_LABEL_SIZE)
     canvas.line([(6, base), (canvas.width - 6, base)], colour=style.ink)

@@ -39,7 +39,7 @@ def sectors(rng: random.Random) -> Painter:
         radius_answer = Answer(value=str(radius), sentence=read[0])
         angle_answer = Answer(value=f"{angle}°", sentence=read[1])
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=("A circular sector.", *read),
             questions=(
                 Question(skill="arithmetic", text=text, answer=answer),
@@ -75,7 +75,7 @@ def triangle_angles(rng: random.Random) -> Painter:
             steps=(*read, f"180 - {angles[0]} - {angles[1]} = {angles[2]}."),
         )
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=("A triangle.", *read, "The third angle is marked x."),
             questions=(Question(skill="arithmetic", text=text, answer=answer),),
             difficulty=difficulty_of(sum(a % 10 > 0 for a in angles[:2]), (0, 1)),
@@ -101,7 +101,7 @@ def right_triangles(rng: random.Random) -> Painter:
             steps=(*read, f"{squares}, and the root of {longest**2} is {longest}."),
         )
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=("A right triangle.", *read, "The longest side is marked x."),
             questions=(Question(skill="arithmetic", text=text, answer=answer),),
             difficulty=difficulty_of(longest, (5, 13)),

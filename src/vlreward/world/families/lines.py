@@ -28,7 +28,7 @@ def overlapping_circles(rng: random.Random) -> Painter:
         answer = Answer(value="Yes" if overlaps else "No", sentence=said)
         circles = " and ".join(with_article(f"{name} circle") for name in names)
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=(sentence(circles), said),
             questions=(Question(skill="perception", text=text, answer=answer),),
             difficulty=difficulty_of(-share, (-0.4, -0.2)),
@@ -61,7 +61,7 @@ def crossing_lines(rng: random.Random) -> Painter:
         )
         lines = " and ".join(with_article(f"{name} line") for name in names)
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=(sentence(lines), said),
             questions=(question,),
             difficulty=difficulty_of(wanted, (0, 1)),
@@ -96,7 +96,7 @@ def grids(rng: random.Random) -> Painter:
             text = "How many cells does the grid have?"
             questions.append(Question(skill="arithmetic", text=text, answer=answer))
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=(said,),
             questions=tuple(questions),
             difficulty=difficulty_of(max(rows, columns), (3, 4)),
@@ -130,7 +130,7 @@ def circled_letters(rng: random.Random) -> Painter:
         )
         read = Answer(value=word, sentence=f"The letters are {word}.")
         return Scene(
-            pictures=(canvas.png(),),
+            paintings=(canvas.finish(),),
             facts=(*steps, answer.sentence),
             questions=(
                 Question(skill="reading", text=text, answer=answer),

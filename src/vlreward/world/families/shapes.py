@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vlreward.world.canvas import Canvas, Point
+from vlreward.world.canvas import Canvas, Painting, Point
 from vlreward.world.scenes import Answer, Difficulty, Painter, Question, Scene, difficulty_of
 from vlreward.world.style import COLOUR_NAMES, Style
 from vlreward.world.wording import sentence, with_article
@@ -60,7 +60,7 @@ class _Drawing:
         words = (("top", "middle", "bottom")[row], ("left", "centre", "right")[column])
         return " ".join(words)
 
-    def png(self, style: Style) -> bytes:
+    def paint(self, style: Style) -> Painting:
         """The finished picture."""
         canvas = Canvas(self.width, self.height, style)
         for shape in self.shapes:
@@ -68,8 +68,8 @@ class _Drawing:
             if shape.name == "circle":
                 canvas.circle(shape.centre, shape.radius, fill=fill)
             else:
-                canvas.polygon(_corners(shape), fill=fill)
-        return canvas.png()
+                canvas.polygon(_corners(shape), fill=fill, name=shape.name)
+        return canvas.finish()
 
 
 def single_shapes(rng: random.Random) -> Painter:
@@ -247,7 +247,7 @@ def several_pictures(rng: random.Random) -> Painter:
             ),
         )
         return Scene(
-            pictures=tuple(one.png(style) for one in drawn),
+            paintings=tuple(one.paint(style) for one in drawn),
             facts=tuple(
                 f"Picture {number}: {fact}"
                 for number, one in enumerate(drawn, start=1)
@@ -264,7 +264,7 @@ def _scene(
     drawing: _Drawing, questions: Sequence[Question], style: Style, *, difficulty: Difficulty
 ) -> Scene:
     return Scene(
-        pictures=(drawing.png(style),),
+        paintings=(drawing.paint(style),),
         facts=drawing.facts,
         questions=tuple(questions),
         difficulty=difficulty,

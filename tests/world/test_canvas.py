@@ -1,0 +1,65 @@
+"""What the canvas notes lies where it is drawn."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlreward.world.canvas import Canvas, Painting
+from vlreward.world.catalogue import FAMILIES
+from vlreward.world.style import draw_style
+
+STYLE = draw_style(random.Random(0), "seen")
+
+
+def words_at(painting: Painting) -> dict[str, list[tuple[float, float]]]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for mark in painting.marks:
+        found.setdefault(mark.word, []).append((mark.across, mark.down))
+    return found
+
+
+def test_a_shape_is_noted_with_its_colour_all_over_its_area() -> None:
+    canvas = Canvas(100, 50, STYLE)
+    canvas.circle((50, 25), 20, fill=STYLE.palette["red"])
+    places = words_at(canvas.finish())
+    assert set(places) == {"red", "circle"} and places["red"] == places["circle"]
+    across = [x for x, _ in places["red"]]
+    assert min(across) == pytest.approx(0.32, abs=0.01)
+    assert max(across) == pytest.approx(0.68, abs=0.01)
+
+
+def test_a_text_is_noted_word_by_word_and_sign_by_sign() -> None:
+    canvas = Canvas(200, 50, STYLE)
+    canvas.text((100, 25), "Mon 37%", size=20)
+    marks = canvas.finish().marks
+    assert [mark.word for mark in marks] == ["Mon", "3", "7", "%"]
+    assert [mark.across for mark in marks] == sorted(mark.across for mark in marks)
+    assert {mark.down for mark in marks} == {0.5}
+
+
+def test_lines_and_rings_are_noted_where_their_ink_is() -> None:
+    canvas = Canvas(100, 100, STYLE)
+    canvas.line([(10, 10), (90, 60)], colour=STYLE.ink)
+    canvas.circle((30, 70), 15, outline=STYLE.palette["blue"])
+    painting = canvas.finish()
+    pixels = np.asarray(Image.open(io.BytesIO(painting.png))).astype(int)
+    assert set(words_at(painting)) == {"line", "ring", "blue"}
+    for mark in painting.marks:
+        x, y = round(mark.across * 100), round(mark.down * 100)
+        near = pixels[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3)
+        assert np.abs(near - STYLE.background).max() > 60
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_marks_lie_in_the_picture(name: str) -> None:
+    rng = random.Random(f"marks {name}")
+    for _ in range(6):
+        for painting in FAMILIES[name](rng)(rng, draw_style(rng, "seen")).paintings:
+            assert painting.marks
+            for mark in painting.marks:
+                assert -0.05 <= mark.across <= 1.05 and -0.05 <= mark.down <= 1.05
