@@ -37,7 +37,7 @@ from vlreward.pictures import admit
 from vlreward.records import Message, Prompt, Response
 from vlreward.scoring import RewardModel
 from vlreward.training.config import OptimizerConfig
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 _WORDS = "the tall blue bar of the chart shows more than every other one in this year".split()
@@ -108,7 +108,7 @@ def _stepper(
     network: RewardNetwork, batch: PackedBatch | PaddedBatch, *, num_responses: int
 ) -> Callable[[], float]:
     """A training step on the batch that returns its loss; its rate is 0, so weights stay."""
-    optimizer = MasterAdamW(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
 
     def step() -> float:
         loss = _loss(network(batch), num_responses=num_responses)

@@ -16,7 +16,7 @@ from vlreward.sources.read import load_preferences
 from vlreward.training.comparisons import PairRow, rows_of_batch
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import StepMetrics, train_step
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.setup import build_model
 
 # AdamW's first step is the gradient's sign: an epsilon far above any gradient makes the weights
@@ -43,7 +43,7 @@ def step_of(
     rows = rows_of_batch(
         pairs, model.encoder, token_budget=token_budget, packed=True, use_margin=False
     )
-    optimizer = MasterAdamW(network.named_parameters(), OPTIMIZER)
+    optimizer = MasterOptimizer(network.named_parameters(), OPTIMIZER)
     metrics = train_step(objective_of(model), optimizer, rows, learning_rate=RATE)
     return rows, metrics, {n: p.detach() - before[n] for n, p in network.named_parameters()}
 

@@ -16,7 +16,7 @@ from vlreward.sources.read import load_preferences
 from vlreward.training.comparisons import rows_of_batch
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.setup import build_model
 
 PARTS = ("vision", "projector", "language", "head")
@@ -31,7 +31,7 @@ def parts_that_moved(folder: Path, kind: str, *, frozen: tuple[str, ...]) -> dic
     model = build_model(config, device=torch.device("cpu"))
     network = model.checkpoint.network.train()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    optimizer = MasterAdamW(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
     pairs = load_preferences(config.data).pairs
     for _ in range(2):
         rows = rows_of_batch(pairs, model.encoder, token_budget=4096, packed=True, use_margin=False)

@@ -19,7 +19,7 @@ from vlreward.scoring import RewardModel
 from vlreward.training.comparisons import rows_of_batch
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.setup import build_model
 
 TOLERANCE = 1e-5
@@ -78,7 +78,7 @@ def test_an_odd_picture_trains_and_scores(model: RewardModel, name: str) -> None
         plain.score(pair.prompt, [pair.chosen, pair.rejected]), abs=TOLERANCE
     )
     rows = rows_of_batch([pair], model.encoder, token_budget=1, packed=True, use_margin=False)
-    optimizer = MasterAdamW(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
     metrics = train_step(objective_of(model), optimizer, rows, learning_rate=1e-4)
     assert math.isfinite(metrics.loss)
     assert metrics.gradient_norm > 0

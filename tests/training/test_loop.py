@@ -20,7 +20,7 @@ from vlreward.scoring import RewardModel
 from vlreward.sources.read import load_preferences
 from vlreward.training.config import OptimizerConfig, StageConfig, TrainConfig
 from vlreward.training.loop import StagePlan, made_ahead, run_stage, signals_noted, train_step
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.pairwise import PairwiseObjective
 from vlreward.training.setup import build_model
 
@@ -50,8 +50,8 @@ def plan_of(pairs: list[PreferencePair]) -> StagePlan[PreferencePair]:
     return StagePlan(stage=STAGE, items=pairs, groups=[pair.prompt for pair in pairs], seed=0)
 
 
-def optimizer_of(model: RewardModel) -> MasterAdamW:
-    return MasterAdamW(model.checkpoint.network.named_parameters(), OptimizerConfig())
+def optimizer_of(model: RewardModel) -> MasterOptimizer:
+    return MasterOptimizer(model.checkpoint.network.named_parameters(), OptimizerConfig())
 
 
 def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own(

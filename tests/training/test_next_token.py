@@ -20,7 +20,7 @@ from vlreward.records import Demonstration
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
 from vlreward.training.next_token import NextTokenObjective, answers_right
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 
 PICTURE, OTHER = tiny.picture(1), tiny.picture(2, width=90)
 DEMONSTRATIONS = [
@@ -105,7 +105,7 @@ def test_rows_of_any_size_make_the_same_step(tmp_path: Path) -> None:
         fresh = tiny.load_tiny(tiny.write_base_model(tmp_path / str(token_budget), "qwen2_5_vl"))
         backbones.use_tree_attention(fresh.network.backbone)
         objective = objective_of(fresh, token_budget=token_budget)
-        optimizer = MasterAdamW(fresh.network.named_parameters(), OptimizerConfig())
+        optimizer = MasterOptimizer(fresh.network.named_parameters(), OptimizerConfig())
         rows = objective.make_rows(DEMONSTRATIONS)
         found = train_step(objective, optimizer, rows, learning_rate=1e-3)
         metrics.append((len(rows), found.loss, found.gradient_norm))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from vlreward.training.config import OptimizerConfig, StageConfig
-from vlreward.training.optimizer import MasterAdamW, learning_rate_at
+from vlreward.training.optimizer import MasterOptimizer, learning_rate_at
 
 CONFIG = OptimizerConfig(weight_decay=0.1, max_gradient_norm=0.5)
 
@@ -23,7 +24,7 @@ def inputs(step: int) -> Tensor:
     return torch.randn(6, 4, generator=torch.Generator().manual_seed(step))
 
 
-def run_ours(net: nn.Module, optimizer: MasterAdamW, *, steps: range, rate: float) -> None:
+def run_ours(net: nn.Module, optimizer: MasterOptimizer, *, steps: range, rate: float) -> None:
     for step in steps:
         net(inputs(step).to(next(net.parameters()).dtype)).pow(2).mean().backward()
         optimizer.collect_gradients()
@@ -32,7 +33,7 @@ def run_ours(net: nn.Module, optimizer: MasterAdamW, *, steps: range, rate: floa
 
 def test_in_float32_it_is_torchs_adamw_with_clipping_and_decay_of_matrices_alone() -> None:
     ours, theirs = network(), network()
-    run_ours(ours, MasterAdamW(ours.named_parameters(), CONFIG), steps=range(5), rate=1e-2)
+    run_ours(ours, MasterOptimizer(ours.named_parameters(), CONFIG), steps=range(5), rate=1e-2)
     reference = torch.optim.AdamW(
         [
             {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
@@ -51,11 +52,35 @@ def test_in_float32_it_is_torchs_adamw_with_clipping_and_decay_of_matrices_alone
         assert torch.equal(one, other)
 
 
+def test_muon_steps_hidden_matrices_and_adamw_the_rest() -> None:
+    names = ("layers.0.weight", "layers.0.bias", "embed_tokens.weight", "head.summary.weight")
+    ours = [
+        (name, nn.Parameter(torch.ones(4, 3) if "weight" in name else torch.ones(3)))
+        for name in names
+    ]
+    theirs = [nn.Parameter(p.detach().clone()) for _, p in ours]
+    optimizer = MasterOptimizer(ours, OptimizerConfig(muon=True, max_gradient_norm=1e9))
+    reference = (
+        torch.optim.Muon(theirs[:1], weight_decay=0.0, lr=1e-2, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(theirs[1:], weight_decay=0.0, lr=1e-2, betas=(0.9, 0.95)),
+    )
+    for step in range(3):
+        for one, other in zip((p for _, p in ours), theirs, strict=True):
+            generator = torch.Generator().manual_seed(step)
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        optimizer.step(1e-2)
+        for each in reference:
+            each.step()
+    for (_, one), other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_bfloat16_weights_follow_a_float32_run_through_steps_too_small_for_them() -> None:
     coarse, fine = network(dtype=torch.bfloat16), network(dtype=torch.bfloat16).float()
     start = coarse[0].weight.detach().float().clone()
     for net in (coarse, fine):
-        optimizer = MasterAdamW(net.named_parameters(), OptimizerConfig())
+        optimizer = MasterOptimizer(net.named_parameters(), OptimizerConfig())
         for _ in range(400):
             # The same gradient always, so that both runs see one direction.
             for parameter in net.parameters():
@@ -71,7 +96,7 @@ def test_bfloat16_weights_follow_a_float32_run_through_steps_too_small_for_them(
 
 def test_gradients_of_several_passes_are_summed_in_float32() -> None:
     net = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
-    optimizer = MasterAdamW(net.named_parameters(), OptimizerConfig(max_gradient_norm=1e9))
+    optimizer = MasterOptimizer(net.named_parameters(), OptimizerConfig(max_gradient_norm=1e9))
     for value in (256.0, 1.0, 1.0):
         net.weight.grad = torch.full_like(net.weight, value)
         optimizer.collect_gradients()
@@ -79,16 +104,20 @@ def test_gradients_of_several_passes_are_summed_in_float32() -> None:
     assert optimizer.step(1e-3) == 258.0
 
 
+@pytest.mark.parametrize("muon", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_state_put_into_another_optimizer_goes_on_bit_for_bit(dtype: torch.dtype) -> None:
+def test_the_state_put_into_another_optimizer_goes_on_bit_for_bit(
+    dtype: torch.dtype, muon: bool
+) -> None:
+    config = replace(CONFIG, muon=muon)
     whole, first = network(dtype=dtype), network(dtype=dtype)
-    run_ours(whole, MasterAdamW(whole.named_parameters(), CONFIG), steps=range(6), rate=1e-2)
+    run_ours(whole, MasterOptimizer(whole.named_parameters(), config), steps=range(6), rate=1e-2)
 
-    begun = MasterAdamW(first.named_parameters(), CONFIG)
+    begun = MasterOptimizer(first.named_parameters(), config)
     run_ours(first, begun, steps=range(3), rate=1e-2)
     second = network(dtype=dtype)
     second.load_state_dict(first.state_dict())
-    resumed = MasterAdamW(second.named_parameters(), CONFIG)
+    resumed = MasterOptimizer(second.named_parameters(), config)
     resumed.load_state(begun.state())
     run_ours(second, resumed, steps=range(3, 6), rate=1e-2)
     for one, other in zip(second.parameters(), whole.parameters(), strict=True):
@@ -98,7 +127,7 @@ def test_the_state_put_into_another_optimizer_goes_on_bit_for_bit(dtype: torch.d
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(value: float) -> None:
     net = network()
-    optimizer = MasterAdamW(net.named_parameters(), CONFIG)
+    optimizer = MasterOptimizer(net.named_parameters(), CONFIG)
     before = [parameter.detach().clone() for parameter in net.parameters()]
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, value)
@@ -111,7 +140,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(value: float) -> None:
 def test_frozen_parameters_have_no_state() -> None:
     net = network()
     net[0].requires_grad_(False)
-    optimizer = MasterAdamW(net.named_parameters(), CONFIG)
+    optimizer = MasterOptimizer(net.named_parameters(), CONFIG)
     run_ours(net, optimizer, steps=range(1), rate=1e-2)
     assert {name.split("/")[0] for name in optimizer.state()} == {
         "1.weight",

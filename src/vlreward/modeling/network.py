@@ -1,6 +1,6 @@
 """The reward network: packed or padded comparisons in, one float32 reward a response out.
 
-Shapes: R responses of a batch, C width of the backbone, T tokens of a row.
+Shapes: R responses of a batch, C width of the backbone, T tokens of a row, M picture tokens in it.
 """
 
 from __future__ import annotations
@@ -43,18 +43,36 @@ class RewardNetwork(nn.Module):
             return self.token_states(batch)[batch.score_positions]
         return self._padded(batch)
 
-    def token_states(self, batch: PackedBatch) -> Tensor:
-        """The final hidden states [T, C] of all tokens of a packed row."""
+    def token_states(self, batch: PackedBatch, picture_MC: Tensor | None = None) -> Tensor:
+        """The final hidden states [T, C] of all tokens of a packed row.
+
+        `picture_MC` are the row's `picture_states`, if they are known already.
+        """
         tree = TreeStructure(trees=batch.structure)
+        read = (
+            {"input_ids": batch.input_ids, **_picture_keywords(batch)}
+            if picture_MC is None
+            else {"inputs_embeds": self._embed(batch, picture_MC)}
+        )
         hidden_1TC: Tensor = self.backbone(
-            input_ids=batch.input_ids,
-            position_ids=batch.position_ids,
-            use_cache=False,
-            tree=tree,
-            **_picture_keywords(batch),
+            **read, position_ids=batch.position_ids, use_cache=False, tree=tree
         ).last_hidden_state
         assert tree.num_calls > 0, "the backbone did not run tree attention"
         return hidden_1TC[0]
+
+    def picture_states(self, pixel_values: Tensor, grids: Tensor) -> Tensor:
+        """The projector's outputs [M, C] for pictures, which stand for them in the row.
+
+        `pixel_values` [P, D] and `grids` [I, 3] are those of a `PackedBatch`.
+        """
+        features = self.backbone.get_image_features(pixel_values, grids).pooler_output
+        return torch.cat(list(features))
+
+    def _embed(self, batch: PackedBatch, picture_MC: Tensor) -> Tensor:
+        """The embeddings [1, T, C] of a row, its picture tokens replaced."""
+        embedded_1TC: Tensor = self.backbone.get_input_embeddings()(batch.input_ids)
+        is_picture_1T1 = (batch.input_ids == self.backbone.config.image_token_id)[..., None]
+        return embedded_1TC.masked_scatter(is_picture_1T1, picture_MC)
 
     def _padded(self, batch: PaddedBatch) -> Tensor:
         with backbones.plain_attention(self.backbone):

@@ -40,6 +40,9 @@ class StageConfig:
 class OptimizerConfig:
     """AdamW (the paper's); every number here is our choice."""
 
+    muon: bool = False
+    """Matrices between hidden states are stepped by Muon instead, at AdamW's scale of updates: for
+    models trained from scratch, which learn with fewer steps so."""
     weight_decay: float = 0.0
     """Applied to matrices only, never to biases and norms."""
     beta1: float = 0.9
@@ -160,10 +163,14 @@ class PretrainConfig(RunConfig):
 
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     collation: CollationConfig = field(default_factory=CollationConfig)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights while they are trained; AdamW's own are float32 always."""
+    num_naming_stages: int = 1
+    """So many stages at first teach the vision encoder alone, to name what is drawn where."""
     num_pictures: int = 30_000
-    """Pictures to learn from, each with a description and a question."""
-    curriculum: tuple[tuple[str, ...], ...] = ()
-    """The families of each stage, from what is easy to see; stages after these have all."""
+    """Pictures to learn from, each with a description and questions."""
+    num_questions: int = 3
+    """Questions to each picture, if it has so many."""
     num_text_lessons: int = 10_000
     """Tasks without pictures."""
     num_exam_pictures: int = 960

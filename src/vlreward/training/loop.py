@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from vlreward.collation.ordering import order_batches
 from vlreward.errors import Interrupted, NonFiniteError
 from vlreward.training.config import StageConfig
-from vlreward.training.optimizer import MasterAdamW, learning_rate_at
+from vlreward.training.optimizer import MasterOptimizer, learning_rate_at
 
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -154,7 +154,7 @@ def made_ahead(
 
 def train_step(
     objective: Objective[Item, RowT],
-    optimizer: MasterAdamW,
+    optimizer: MasterOptimizer,
     rows: Sequence[RowT],
     *,
     learning_rate: float,
@@ -188,7 +188,7 @@ def train_step(
 
 def run_stage(
     objective: Objective[Item, RowT],
-    optimizer: MasterAdamW,
+    optimizer: MasterOptimizer,
     plan: StagePlan[Item],
     *,
     first_step: int,

@@ -1,14 +1,16 @@
 """The base model's objective: each token of an answer is predicted from what stands before it.
 
 Demonstrations that show the same pictures lie in one tree, so the pictures are read once for all.
+Where it is known what is drawn where, the picture's tokens are to name it too (see `naming`).
 
-Shapes: T tokens of a row, A answer tokens in it, C width of the backbone, V vocabulary.
+Shapes: T tokens of a row, A answer tokens in it, M picture tokens, W words to name, C width of
+the backbone, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import PackedBatch, TreeInterval, assign_rows, pack
 from vlreward.modeling.network import RewardNetwork
-from vlreward.records import Demonstration
+from vlreward.records import Demonstration, Picture
 from vlreward.training.loop import Cost
+from vlreward.training.naming import NamedPicture, Vocabulary, naming_loss, shares_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -32,6 +35,8 @@ class DemonstrationRow:
     ids: tuple[str, ...]
     lengths: tuple[int, ...]
     """How many answer tokens each demonstration has."""
+    shares_MW: Tensor | None
+    """What the picture tokens are to name, if that is known."""
 
     @property
     def num_units(self) -> int:
@@ -46,11 +51,16 @@ class DemonstrationRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextTokenObjective:
-    """Cross-entropy over answer tokens, with the embedding as LM head; see `loop.Objective`."""
+    """Cross-entropy over answer tokens, with the embedding as LM head; see `loop.Objective`.
+
+    With a vocabulary, every picture must be among `named`, and the loss of naming is added.
+    """
 
     network: RewardNetwork
     encoder: Encoder
     token_budget: int
+    vocabulary: Vocabulary | None = None
+    named: Mapping[Picture, NamedPicture] = field(default_factory=dict)
 
     def make_rows(self, items: Sequence[Demonstration]) -> list[DemonstrationRow]:
         """The rows of one global batch."""
@@ -64,31 +74,69 @@ class NextTokenObjective:
         ]
         rows = assign_rows([len(tree) for tree, _ in trees], token_budget=self.token_budget)
         return [
-            _row([trees[i] for i in row], [one for i in row for one in groups[i]], self.encoder)
+            self._row([trees[i] for i in row], [one for i in row for one in groups[i]])
             for row in rows
         ]
 
     def cost(self, row: DemonstrationRow) -> Cost:
-        """The losses of the row's answer tokens; `accuracy` is the share guessed rightly."""
-        logits_AV, target_A = self._logits(row), row.target_A.to(self.network.device)
+        """The losses of the row's answer tokens, and of its picture tokens if they are to name.
+
+        `accuracy` is the share of answer tokens that are guessed rightly.
+        """
+        batch = row.batch.to(self.network.device)
+        picture_MC = None
+        if batch.pixel_values is not None and batch.image_grid_thw is not None:
+            picture_MC = self.network.picture_states(batch.pixel_values, batch.image_grid_thw)
+        hidden_TC = self.network.token_states(batch, picture_MC)
+        logits_AV, target_A = self._logits(hidden_TC, row), row.target_A.to(self.network.device)
+        loss = cross_entropy(logits_AV, target_A, reduction="sum")
+        if row.shares_MW is not None and picture_MC is not None and self.vocabulary is not None:
+            loss = loss + naming_loss(self.network, picture_MC, row.shares_MW, self.vocabulary).loss
         right = float((logits_AV.detach().argmax(dim=1) == target_A).sum())
-        return Cost(
-            loss=cross_entropy(logits_AV, target_A, reduction="sum"), totals={"accuracy": right}
-        )
+        return Cost(loss=loss, totals={"accuracy": right})
 
     @torch.no_grad()
     def exact(self, row: DemonstrationRow) -> list[bool]:
         """Of each demonstration, whether all its answer tokens are guessed rightly."""
-        right_A = self._logits(row).argmax(dim=1).cpu() == row.target_A
+        hidden_TC = self.network.token_states(row.batch.to(self.network.device))
+        right_A = self._logits(hidden_TC, row).argmax(dim=1).cpu() == row.target_A
         return [bool(part.all()) for part in right_A.split(list(row.lengths))]
 
-    def _logits(self, row: DemonstrationRow) -> Tensor:
+    def _logits(self, hidden_TC: Tensor, row: DemonstrationRow) -> Tensor:
         """The logits [A, V] of the answer tokens in float32."""
-        device = self.network.device
-        hidden_TC = self.network.token_states(row.batch.to(device))
         embedding_VC = self.network.backbone.get_input_embeddings().weight
-        logits_AV: Tensor = (hidden_TC[row.read_A.to(device)] @ embedding_VC.T).float()
+        logits_AV: Tensor = (hidden_TC[row.read_A.to(hidden_TC.device)] @ embedding_VC.T).float()
         return logits_AV
+
+    def _row(
+        self,
+        trees: Sequence[tuple[Tree, tuple[int, ...]]],
+        items: Sequence[Demonstration],
+    ) -> DemonstrationRow:
+        batch = pack([tree for tree, _ in trees], self.encoder.preparation)
+        places = [
+            place
+            for interval, (_, lengths) in zip(batch.structure, trees, strict=True)
+            for branch, length in enumerate(lengths)
+            for place in _answer_places(interval, branch, length)
+        ]
+        at_A = torch.tensor([at for _, at in places])
+        return DemonstrationRow(
+            batch=batch,
+            read_A=torch.tensor([before for before, _ in places]),
+            target_A=batch.input_ids[0, at_A],
+            ids=tuple(item.id for item in items),
+            lengths=tuple(length for _, lengths in trees for length in lengths),
+            shares_MW=self._shares([tree for tree, _ in trees]),
+        )
+
+    def _shares(self, trees: Sequence[Tree]) -> Tensor | None:
+        """What the picture tokens of these trees are to name, in their order."""
+        spans = [span for tree in trees for span in (tree.prefix, *tree.branches)]
+        pictures = [picture for span in spans for picture in span.pictures]
+        if self.vocabulary is None or not pictures:
+            return None
+        return shares_of([self.named[picture] for picture in pictures], self.vocabulary)
 
 
 def what_is_shared(item: Demonstration) -> Hashable:
@@ -110,27 +158,6 @@ def answers_right(
         for row in objective.make_rows(batch):
             found |= dict(zip(row.ids, objective.exact(row), strict=True))
         yield from (found[item.id] for item in batch)
-
-
-def _row(
-    trees: Sequence[tuple[Tree, tuple[int, ...]]], items: Sequence[Demonstration], encoder: Encoder
-) -> DemonstrationRow:
-    batch = pack([tree for tree, _ in trees], encoder.preparation)
-    places = [
-        place
-        for interval, (_, lengths) in zip(batch.structure, trees, strict=True)
-        for branch, length in enumerate(lengths)
-        for place in _answer_places(interval, branch, length)
-    ]
-    read_A = torch.tensor([before for before, _ in places])
-    at_A = torch.tensor([at for _, at in places])
-    return DemonstrationRow(
-        batch=batch,
-        read_A=read_A,
-        target_A=batch.input_ids[0, at_A],
-        ids=tuple(item.id for item in items),
-        lengths=tuple(length for _, lengths in trees for length in lengths),
-    )
 
 
 def _answer_places(interval: TreeInterval, branch: int, length: int) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,22 +12,27 @@ from typing import Any
 
 import torch
 
+from vlreward.collation.encoding import Encoder
 from vlreward.collation.text import load_tokenizer
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint, save_base_model
 from vlreward.modeling.encoders import encoder_for
+from vlreward.modeling.network import RewardNetwork
 from vlreward.modeling.scratch import build_scratch
 from vlreward.progress import Progress
-from vlreward.records import Demonstration
+from vlreward.records import Demonstration, Picture
 from vlreward.runs import Clock, RunFolder
 from vlreward.training.config import PretrainConfig
 from vlreward.training.loop import StagePlan
+from vlreward.training.naming import NamedPicture, NamingObjective, Vocabulary
 from vlreward.training.next_token import NextTokenObjective, answers_right, what_is_shared
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
-from vlreward.training.validation import TaskResult
+from vlreward.training.validation import wilson_interval
 from vlreward.world.lessons import Lesson, make_exam, make_lessons, make_text_lessons
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
+
+_EXAM_BATCH = 64
 
 
 def pretrain(
@@ -42,24 +47,41 @@ def pretrain(
         _folder: RunFolder, progress: Progress, check_signals: Callable[[], None]
     ) -> PretrainTask:
         checkpoint = _build(config)
+        encoder = encoder_for(checkpoint, config.collation)
         with progress.phase("Drawing pictures") as advance:
-            lessons = []
-            for lesson in _lessons(config):
-                lessons.append(lesson)
+
+            def after_lesson() -> None:
                 advance()
                 check_signals()
-        exam = tuple(
-            make_exam(num_pictures=config.num_exam_pictures, seed=config.seed, split="val")
+
+            taught = _collect(_lessons(config), encoder, after_lesson=after_lesson)
+            exam = _collect(_exam(config), encoder, after_lesson=after_lesson)
+        progress.say(
+            f"{len(taught.demonstrations)} demonstrations to learn from, "
+            f"{len(exam.demonstrations)} questions to pass."
         )
-        progress.say(f"{len(lessons)} demonstrations to learn from, {len(exam)} questions to pass.")
+        vocabulary = Vocabulary.of(
+            [*taught.named.values(), *exam.named.values()], load_tokenizer(checkpoint.text_folder)
+        )
         return PretrainTask(
             config=config,
             checkpoint=checkpoint,
-            lessons=tuple(lessons),
+            encoder=encoder,
+            vocabulary=vocabulary,
+            taught=taught,
             exam=exam,
         )
 
     return run_in_folder(config, prepare=prepare, load_finished=Path, command=command, clock=clock)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taught:
+    """Demonstrations, family and skill of each, and what is drawn where in their pictures."""
+
+    demonstrations: tuple[Demonstration, ...]
+    topics: tuple[tuple[str, str], ...]
+    named: Mapping[Picture, NamedPicture]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,78 +91,124 @@ class PretrainTask:
     config: PretrainConfig
     checkpoint: RewardCheckpoint
     """Its head is not trained and not written."""
-    lessons: tuple[Lesson, ...]
-    exam: tuple[Lesson, ...]
+    encoder: Encoder
+    vocabulary: Vocabulary
+    taught: Taught
+    exam: Taught
 
     @property
-    def objective(self) -> NextTokenObjective:
-        """Next tokens of answers."""
+    def network(self) -> RewardNetwork:
+        """The network whose backbone is trained."""
+        return self.checkpoint.network
+
+    def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
+        """What is drawn where, at first; then answers as well."""
+        return self._naming if stage < self.config.num_naming_stages else self._answering
+
+    @property
+    def _naming(self) -> NamingObjective:
+        assert self.encoder.preparation is not None, "the base model reads pictures"
+        return NamingObjective(
+            network=self.network,
+            preparation=self.encoder.preparation,
+            vocabulary=self.vocabulary,
+        )
+
+    @property
+    def _answering(self) -> NextTokenObjective:
         return NextTokenObjective(
-            network=self.checkpoint.network,
-            encoder=encoder_for(self.checkpoint, self.config.collation),
+            network=self.network,
+            encoder=self.encoder,
             token_budget=self.config.collation.token_budget,
+            vocabulary=self.vocabulary,
+            named={**self.taught.named, **self.exam.named},
         )
 
     @property
     def items_name(self) -> str:
         """What is counted."""
-        return "demonstrations"
+        return "items"
 
-    def plan(self, stage: int) -> StagePlan[Demonstration]:
-        """The stage's demonstrations; those of one picture stay together."""
-        confined = stage < len(self.config.curriculum)
-        families = self.config.curriculum[stage] if confined else None
-        demonstrations = [
-            one.demonstration for one in self.lessons if families is None or one.family in families
-        ]
+    def plan(self, stage: int) -> StagePlan[Any]:
+        """Pictures to name, or demonstrations; those of one picture stay together."""
+        items: list[Any]
+        groups: list[Hashable]
+        if stage < self.config.num_naming_stages:
+            items = list(self.taught.named.values())
+            groups = list(range(len(items)))
+        else:
+            items = list(self.taught.demonstrations)
+            groups = [what_is_shared(item) for item in items]
         return StagePlan(
             stage=self.config.stages[stage],
-            items=demonstrations,
-            groups=[what_is_shared(item) for item in demonstrations],
+            items=items,
+            groups=groups,
             seed=self.config.seed + stage,
         )
 
     def describe_data(self) -> Mapping[str, Any]:
-        """How many demonstrations and questions there are."""
-        ids = "".join(one.demonstration.id for one in self.lessons)
+        """How many demonstrations, pictures and questions there are."""
+        ids = "".join(item.id for item in self.taught.demonstrations)
         return {
-            "num_demonstrations": len(self.lessons),
-            "num_exam_questions": len(self.exam),
+            "num_demonstrations": len(self.taught.demonstrations),
+            "num_pictures": len(self.taught.named),
+            "num_exam_questions": len(self.exam.demonstrations),
             "data_sha256": hashlib.sha256(ids.encode()).hexdigest(),
         }
 
     @property
     def num_to_validate(self) -> int:
         """Exam questions."""
-        return len(self.exam)
+        return len(self.exam.demonstrations)
 
-    def validate(self, *, advance: Callable[[], None]) -> Measured:
-        """The share of exam questions that a greedy decoder answers rightly, by family."""
-        network = self.checkpoint.network
-        was_training = network.training
-        network.eval()
-        by_family: dict[str, list[bool]] = {}
+    def validate(self, stage: int, *, advance: Callable[[], None]) -> Measured:
+        """The share of exam questions that a greedy decoder answers rightly, by family.
+
+        While the model learns to name, the share of its pictures' tokens named rightly.
+        """
+        was_training = self.network.training
+        self.network.eval()
         try:
-            answered = answers_right(self.objective, [one.demonstration for one in self.exam])
-            for lesson, is_right in zip(self.exam, answered, strict=True):
-                by_family.setdefault(lesson.family, []).append(is_right)
-                advance()
+            if stage < self.config.num_naming_stages:
+                return self._measure_naming()
+            return self._measure_answers(advance)
         finally:
-            network.train(was_training)
-        overall = _result("overall", [*chain.from_iterable(by_family.values())])
-        tasks = {family: _result(family, by_family[family]) for family in sorted(by_family)}
-        low, high = overall.interval
+            self.network.train(was_training)
+
+    def _measure_naming(self) -> Measured:
+        num_right = num_tokens = 0
+        pictures = list(self.exam.named.values())
+        for start in range(0, len(pictures), _EXAM_BATCH):
+            [row] = self._naming.make_rows(pictures[start : start + _EXAM_BATCH])
+            with torch.no_grad():
+                num_right += int(self._naming.cost(row).totals["accuracy"])
+            num_tokens += row.num_units
+        share = num_right / num_tokens
         return Measured(
-            fields={
-                "overall": _describe(overall),
-                "tasks": {family: _describe(result) for family, result in tasks.items()},
-            },
-            curves={"accuracy": overall.accuracy},
-            said=f"{overall.accuracy:.3f} [{low:.3f}, {high:.3f}] of the questions answered, least "
-            + "; ".join(
-                f"{one.task} {one.accuracy:.2f}"
-                for one in sorted(tasks.values(), key=lambda one: one.accuracy)[:5]
-            ),
+            fields={"overall": {"num_tokens": num_tokens, "accuracy": share}},
+            curves={"accuracy": share},
+            said=f"{share:.3f} of the pictures' tokens named rightly",
+        )
+
+    def _measure_answers(self, advance: Callable[[], None]) -> Measured:
+        by_family: dict[str, list[bool]] = {}
+        by_skill: dict[str, list[bool]] = {}
+        answered = answers_right(self._answering, self.exam.demonstrations)
+        for (family, skill), is_right in zip(self.exam.topics, answered, strict=True):
+            by_family.setdefault(family, []).append(is_right)
+            by_skill.setdefault(skill, []).append(is_right)
+            advance()
+        overall = _count([*chain.from_iterable(by_family.values())])
+        tasks, skills = (
+            {name: _count(group[name]) for name in sorted(group)} for group in (by_family, by_skill)
+        )
+        low, high = overall["interval"]
+        weakest = sorted(tasks.items(), key=lambda task: float(task[1]["accuracy"]))
+        return Measured(
+            fields={"overall": overall, "tasks": tasks, "skills": skills},
+            curves={"accuracy": overall["accuracy"]},
+            said=f"{overall['accuracy']:.3f} [{low:.3f}, {high:.3f}] of the questions answered, "
+            "least " + "; ".join(f"{name} {task['accuracy']:.2f}" for name, task in weakest[:5]),
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
@@ -159,6 +227,7 @@ def _build(config: PretrainConfig) -> RewardCheckpoint:
         load_tokenizer(folder),
         text_folder=folder,
         head="linear",
+        dtype=getattr(torch, config.dtype),
         seed=config.seed,
     )
     checkpoint.network.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -168,20 +237,41 @@ def _build(config: PretrainConfig) -> RewardCheckpoint:
 
 def _lessons(config: PretrainConfig) -> chain[Lesson]:
     return chain(
-        make_lessons(num_pictures=config.num_pictures, seed=config.seed, split="train"),
+        make_lessons(
+            num_pictures=config.num_pictures,
+            seed=config.seed,
+            split="train",
+            num_questions=config.num_questions,
+        ),
         make_text_lessons(num_lessons=config.num_text_lessons, seed=config.seed, split="train"),
     )
 
 
-def _result(task: str, answered: Sequence[bool]) -> TaskResult:
-    return TaskResult(
-        task=task, num_pairs=len(answered), num_right=sum(answered), mean_margin=0.0, loss=0.0
-    )
+def _exam(config: PretrainConfig) -> Iterator[Lesson]:
+    return make_exam(num_pictures=config.num_exam_pictures, seed=config.seed, split="val")
 
 
-def _describe(result: TaskResult) -> dict[str, Any]:
+def _collect(
+    lessons: Iterable[Lesson], encoder: Encoder, *, after_lesson: Callable[[], None]
+) -> Taught:
+    assert encoder.preparation is not None, "the base model reads pictures"
+    demonstrations: list[Demonstration] = []
+    topics: list[tuple[str, str]] = []
+    named: dict[Picture, NamedPicture] = {}
+    for lesson in lessons:
+        demonstrations.append(lesson.demonstration)
+        topics.append((lesson.family, lesson.skill or lesson.kind))
+        pictures = lesson.demonstration.prompt.pictures
+        for picture, marks in zip(pictures, lesson.marks, strict=True):
+            if picture not in named:
+                named[picture] = NamedPicture.of(picture, marks, encoder.preparation)
+        after_lesson()
+    return Taught(demonstrations=tuple(demonstrations), topics=tuple(topics), named=named)
+
+
+def _count(answered: Sequence[bool]) -> dict[str, Any]:
     return {
-        "num_questions": result.num_pairs,
-        "accuracy": result.accuracy,
-        "interval": list(result.interval),
+        "num_questions": len(answered),
+        "accuracy": sum(answered) / len(answered),
+        "interval": list(wilson_interval(sum(answered), len(answered))),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlreward.modeling.checkpoints import RewardSettings
+from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.training.config import TrainConfig
@@ -32,11 +33,15 @@ class RewardTask:
     data: RunData
 
     @property
-    def objective(self) -> PairwiseObjective:
-        """The Bradley-Terry loss on the model's own rows."""
+    def network(self) -> RewardNetwork:
+        """The reward network."""
+        return self.model.checkpoint.network
+
+    def objective(self, _stage: int, /) -> PairwiseObjective:
+        """The Bradley-Terry loss on the model's own rows, in every stage."""
         wanted = self.config.objective
         return PairwiseObjective(
-            network=self.model.checkpoint.network,
+            network=self.network,
             encoder=self.model.encoder,
             loss=PairwiseLoss(centering=wanted.centering, label_smoothing=wanted.label_smoothing),
             token_budget=self.config.collation.token_budget,
@@ -78,7 +83,7 @@ class RewardTask:
         """Validation pairs."""
         return len(self.data.validation.pairs)
 
-    def validate(self, *, advance: Callable[[], None]) -> Measured:
+    def validate(self, _stage: int, /, *, advance: Callable[[], None]) -> Measured:
         """Accuracy on the validation pairs, by task."""
         found = validate(self.model, self.data.validation.pairs, advance=advance)
         overall = found.overall

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vlreward.durable import AtomicFolder, verify_manifest
 from vlreward.errors import CheckpointError, VlrewardError
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -71,7 +71,7 @@ def save_state(
     position: Position,
     *,
     model: nn.Module,
-    optimizer: MasterAdamW | None,
+    optimizer: MasterOptimizer | None,
     keep: int,
 ) -> Path:
     """Writes a checkpoint whole or not at all, then removes all but the `keep` newest.

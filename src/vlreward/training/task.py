@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from torch import nn
+
 from vlreward.training.loop import Objective, StagePlan
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -23,8 +25,12 @@ class Task(Protocol[Result_co]):
     """A run's subject: it owns the meaning, the trainer owns stages, checkpoints and events."""
 
     @property
-    def objective(self) -> Objective[Any, Any]:
-        """What is minimised, and the network."""
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    def objective(self, stage: int, /) -> Objective[Any, Any]:
+        """What a stage minimises."""
         ...
 
     @property
@@ -45,8 +51,8 @@ class Task(Protocol[Result_co]):
         """How many units a validation has; 0 if there is none."""
         ...
 
-    def validate(self, *, advance: Callable[[], None]) -> Measured:
-        """Measures the network as it is; `advance` is called after each unit and may raise."""
+    def validate(self, stage: int, /, *, advance: Callable[[], None]) -> Measured:
+        """Measures the network in a stage; `advance` is called after each unit and may raise."""
         ...
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Result_co:

@@ -17,7 +17,7 @@ from vlreward.runs import Event, RunFolder
 from vlreward.training.board import Board
 from vlreward.training.config import RunConfig
 from vlreward.training.loop import StagePlan, StepMetrics, run_stage
-from vlreward.training.optimizer import MasterAdamW
+from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.plots import draw_curves
 from vlreward.training.state import Position, load_newest, restore_random, save_state
 from vlreward.training.task import Task
@@ -65,7 +65,7 @@ class Trainer(Generic[Result]):
             self.progress.say(f"Skipped a damaged checkpoint: {message}")
         if saved is not None:
             self.position = saved.position
-            self.task.objective.network.load_state_dict(saved.model)
+            self.task.network.load_state_dict(saved.model)
             restore_random(saved.random)
             self.optimizer_state = saved.optimizer
         self._rewind(skipped)
@@ -103,8 +103,8 @@ class Trainer(Generic[Result]):
 
     def _run_stage(self) -> None:
         plan = self.task.plan(self.position.stage)
-        objective = self.task.objective
-        optimizer = MasterAdamW(objective.network.named_parameters(), self.config.optimizer)
+        objective = self.task.objective(self.position.stage)
+        optimizer = MasterOptimizer(self.task.network.named_parameters(), self.config.optimizer)
         if self.optimizer_state is not None and self.position.stage_step > 0:
             optimizer.load_state(self.optimizer_state)
         self.optimizer_state = None
@@ -139,7 +139,7 @@ class Trainer(Generic[Result]):
         self._save(None)
 
     @contextmanager
-    def _saved_if_interrupted(self, optimizer: MasterAdamW) -> Iterator[None]:
+    def _saved_if_interrupted(self, optimizer: MasterOptimizer) -> Iterator[None]:
         try:
             yield
         except Interrupted:
@@ -194,25 +194,25 @@ class Trainer(Generic[Result]):
                 advance()
                 self.check_signals()
 
-            measured = self.task.validate(advance=after_unit)
+            measured = self.task.validate(self.position.stage, advance=after_unit)
         self.folder.append_event("validation", step=step, **measured.fields)
         if self.board is not None:
             self.board.add("validation", step, measured.curves)
         draw_curves(self.folder.read_events(), self.folder.path / "curves.png")
         self.progress.say(f"Step {step}: {measured.said}")
 
-    def _save(self, optimizer: MasterAdamW | None) -> None:
+    def _save(self, optimizer: MasterOptimizer | None) -> None:
         save_state(
             self._checkpoints,
             self.position,
-            model=self.task.objective.network,
+            model=self.task.network,
             optimizer=optimizer,
             keep=self.config.keep_checkpoints,
         )
 
     def _export(self) -> Result:
         """Writes model, metrics and curves."""
-        self.task.objective.network.eval()
+        self.task.network.eval()
         result = self.task.export(self.folder.path / "model", check_signals=self.check_signals)
         metrics: dict[str, Any] = {"steps": self.position.step, **self.task.describe_data()}
         events = self.folder.read_events()

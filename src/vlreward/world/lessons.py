@@ -9,9 +9,10 @@ from typing import Literal
 
 from vlreward.records import Demonstration, Response
 from vlreward.world.answers import Form, forms_of, write
+from vlreward.world.canvas import Mark
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.preferences import ask, make_text_pairs
-from vlreward.world.scenes import Question
+from vlreward.world.scenes import Question, Skill
 from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Shown, Split, draw_topics
@@ -34,6 +35,10 @@ class Lesson:
     demonstration: Demonstration
     family: str
     kind: Kind
+    skill: Skill | None = None
+    """What a question asks for."""
+    marks: tuple[tuple[Mark, ...], ...] = ()
+    """What is drawn where in each of its pictures."""
 
 
 def make_lessons(
@@ -86,11 +91,8 @@ def make_exam(
 
 
 def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
-    demonstration = Demonstration(
-        prompt=ask(*shown.pictures, rng.choice(_DESCRIBE)),
-        response=Response(content=(" ".join(shown.scene.facts),)),
-    )
-    return Lesson(demonstration=demonstration, family=family, kind="description")
+    said = " ".join(shown.scene.facts)
+    return _shown_lesson(shown, rng.choice(_DESCRIBE), said, family=family, kind="description")
 
 
 def _lesson(
@@ -98,7 +100,18 @@ def _lesson(
 ) -> Lesson:
     text = question.text if hint is None else f"{question.text} {hint}"
     said = write(question.answer, form, instead=question.answer, variant=0)
-    demonstration = Demonstration(
-        prompt=ask(*shown.pictures, text), response=Response(content=(said,))
+    return _shown_lesson(shown, text, said, family=family, kind=form, skill=question.skill)
+
+
+def _shown_lesson(
+    shown: Shown, text: str, said: str, *, family: str, kind: Kind, skill: Skill | None = None
+) -> Lesson:
+    return Lesson(
+        demonstration=Demonstration(
+            prompt=ask(*shown.pictures, text), response=Response(content=(said,))
+        ),
+        family=family,
+        kind=kind,
+        skill=skill,
+        marks=tuple(painting.marks for painting in shown.scene.paintings),
     )
-    return Lesson(demonstration=demonstration, family=family, kind=form)

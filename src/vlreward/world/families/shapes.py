@@ -188,16 +188,18 @@ def positions(rng: random.Random) -> Painter:
 
 
 def objects(rng: random.Random) -> Painter:
-    """What the picture shows: scenes that differ in one shape, so that a wrong list invents one."""
+    """What the picture shows: scenes that differ in one shape, so that a wrong list invents one.
+
+    Shapes are listed by colour, as red comes before green, whatever their places.
+    """
     count = rng.randint(2, 3)
     combinations = [f"{colour} {name}" for colour in COLOUR_NAMES for name in SHAPES]
     common = rng.sample(combinations, count - 1)
     text = rng.choice(("What does the picture show?", "Which shapes do you see?"))
-    place = rng.randrange(count)
 
     def paint(rng: random.Random, style: Style) -> Scene:
         own = rng.choice([one for one in combinations if one not in common])
-        listed = [*common[:place], own, *common[place:]]
+        listed = sorted([*common, own], key=combinations.index)
         parts = [one.split() for one in listed]
         drawn = _scatter(rng, [p[1] for p in parts], colours=[p[0] for p in parts])
         seen = " and ".join(with_article(one) for one in listed)

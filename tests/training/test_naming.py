@@ -1,0 +1,132 @@
+"""Naming: which words belong to which token, what the loss is, and that it teaches."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support import tiny
+from vlreward.collation.config import CollationConfig
+from vlreward.collation.picture_preparation import PicturePreparation
+from vlreward.collation.text import load_tokenizer
+from vlreward.modeling import backbones
+from vlreward.modeling.checkpoints import RewardCheckpoint
+from vlreward.modeling.encoders import encoder_for
+from vlreward.records import Demonstration
+from vlreward.training.config import OptimizerConfig
+from vlreward.training.loop import train_step
+from vlreward.training.naming import NamedPicture, NamingObjective, Vocabulary, shares_of
+from vlreward.training.next_token import NextTokenObjective
+from vlreward.training.optimizer import MasterOptimizer
+from vlreward.world.canvas import Mark
+
+PREPARATION = PicturePreparation()
+PICTURE = tiny.picture(1, width=84, height=56)
+MARKS = (
+    Mark(0.1, 0.1, "red"),
+    Mark(0.2, 0.2, "circle"),
+    Mark(0.99, 0.99, "7"),
+    Mark(1.0, -0.1, "x"),
+)
+NAMED = NamedPicture.of(PICTURE, MARKS, PREPARATION)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> RewardCheckpoint:
+    loaded = tiny.load_tiny(tiny.write_base_model(tmp_path / "base", "qwen2_5_vl", tied=True))
+    backbones.use_tree_attention(loaded.network.backbone)
+    return loaded
+
+
+def vocabulary_of(checkpoint: RewardCheckpoint) -> Vocabulary:
+    return Vocabulary.of([NAMED], load_tokenizer(checkpoint.text_folder))
+
+
+def test_marks_fall_into_the_tokens_that_stand_for_their_places() -> None:
+    nothing = ("nothing",)
+    assert NAMED.parts == (("circle", "red"), nothing, ("x",), nothing, nothing, ("7",))
+    assert len(NAMED.parts) == PREPARATION.num_tokens(PICTURE)
+
+
+def test_words_of_a_token_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
+    vocabulary = vocabulary_of(checkpoint)
+    shares_MW = shares_of([NAMED, NAMED], vocabulary)
+    assert shares_MW.shape == (12, 5)
+    assert torch.equal(shares_MW.sum(dim=1), torch.ones(12))
+    words = vocabulary.index_of
+    assert shares_MW[6, words["red"]] == shares_MW[0, words["circle"]] == 0.5
+
+
+def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardCheckpoint) -> None:
+    vocabulary = vocabulary_of(checkpoint)
+    objective = NamingObjective(
+        network=checkpoint.network, preparation=PREPARATION, vocabulary=vocabulary
+    )
+    [row] = objective.make_rows([NAMED])
+    assert row.num_units == 6
+    with torch.no_grad():
+        state_MC = checkpoint.network.picture_states(row.pixel_values, row.grids)
+        embedding = checkpoint.network.backbone.get_input_embeddings().weight
+        odds_MW = (state_MC @ embedding[vocabulary.token_ids_W].T).softmax(dim=1)
+        expected = 0.0
+        for token, words in enumerate(NAMED.parts):
+            for word in words:
+                said = float(odds_MW[token, vocabulary.index_of[word]])
+                expected += (math.log(1 / len(words)) - math.log(said)) / len(words)
+        assert float(objective.cost(row).loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_learns_to_name_and_leaves_the_language_model_alone(
+    checkpoint: RewardCheckpoint,
+) -> None:
+    network = checkpoint.network
+    objective = NamingObjective(
+        network=network, preparation=PREPARATION, vocabulary=vocabulary_of(checkpoint)
+    )
+    before = {
+        name: p.detach().clone()
+        for name, p in network.named_parameters()
+        if "language_model.layers" in name
+    }
+    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig(muon=True))
+    for _ in range(60):
+        rows = objective.make_rows([NAMED])
+        metrics = train_step(objective, optimizer, rows, learning_rate=1e-2)
+    assert metrics.means["accuracy"] == 1.0
+    now = dict(network.named_parameters())
+    assert all(torch.equal(now[name], tensor) for name, tensor in before.items())
+
+
+def test_beside_answers_the_losses_are_added(checkpoint: RewardCheckpoint) -> None:
+    config = CollationConfig(max_length=1024, token_budget=4096)
+    encoder = encoder_for(checkpoint, config)
+    assert encoder.preparation is not None
+    named = NamedPicture.of(PICTURE, MARKS, encoder.preparation)
+    vocabulary = vocabulary_of(checkpoint)
+    network = checkpoint.network.eval()
+    shown = Demonstration(
+        prompt=tiny.prompt(PICTURE, "Which colour?"), response=tiny.response("Red.")
+    )
+    blind = Demonstration(prompt=tiny.prompt("Which colour?"), response=tiny.response("Red."))
+    plain = NextTokenObjective(network=network, encoder=encoder, token_budget=4096)
+    both = NextTokenObjective(
+        network=network,
+        encoder=encoder,
+        token_budget=4096,
+        vocabulary=vocabulary,
+        named={PICTURE: named},
+    )
+    naming = NamingObjective(
+        network=network, preparation=encoder.preparation, vocabulary=vocabulary
+    )
+
+    def loss(objective: NextTokenObjective | NamingObjective, item: object) -> float:
+        [row] = objective.make_rows([item])  # type: ignore[list-item]
+        with torch.no_grad():
+            return float(objective.cost(row).loss)  # type: ignore[arg-type]
+
+    assert loss(both, shown) == pytest.approx(loss(plain, shown) + loss(naming, named), rel=1e-5)
+    assert loss(both, blind) == pytest.approx(loss(plain, blind), rel=1e-6)
