@@ -1,7 +1,7 @@
 """Trains the packaged tokenizer: `python -m vlreward.world.train_tokenizer [FOLDER]`.
 
 The text is the standard library's documentation (Python Software Foundation licence), this
-project's own drawings and world, everyday words, and made-up sums with numbers and symbols. The
+project's own world, everyday words, and made-up sums with numbers and symbols. The
 same Python version writes the same files; the packaged ones were written by Python 3.11.7 with
 tokenizers 0.23.3.
 """
@@ -31,8 +31,8 @@ from tokenizers import (
     trainers,
 )
 
-from vlreward.world.drawings import make_drawings
 from vlreward.world.lessons import make_lessons, make_text_lessons
+from vlreward.world.preferences import make_pairs
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 VOCABULARY_SIZE = 6144
@@ -149,7 +149,6 @@ _NUM_WORD_USES = 40
 _NUM_WORLD_WORD_USES = 500
 _NUM_WORLD_PICTURES = 3000
 _NUM_WORLD_TASKS = 3000
-_NUM_DRAWINGS = 3000
 _NUM_SUMS = 3000
 
 
@@ -183,9 +182,9 @@ def training_texts() -> Iterator[str]:
         yield _without_rulers(text)
     for word in _EVERYDAY_WORDS:
         yield f" {word}" * _NUM_WORD_USES
-    for pair in make_drawings(num_pictures=_NUM_DRAWINGS, seed=0, split="train"):
-        question = pair.prompt.messages[-1].content[-1]
-        yield f"{question}\n{pair.chosen.text}"
+    for one in make_pairs(num_pictures=_NUM_WORLD_PICTURES, seed=0, split="train"):
+        question = one.pair.prompt.messages[-1].content[-1]
+        yield f"{question}\n{one.pair.chosen.text}\n{one.pair.rejected.text}"
     for word in _world_words():
         yield word * _NUM_WORLD_WORD_USES
     yield from _sums(random.Random(0))
