@@ -31,6 +31,7 @@ vlreward: build, judge and use reward models for vision-language models.
   vlreward train --from config.yaml  train as a file says; more flags change it
   vlreward score FILE --model …      give every row of a file its rewards
   vlreward export MODEL FOLDER       write a model in another layout
+  vlreward miniature MODEL           train a base or a reward model on the miniature world
 
 `vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
@@ -45,7 +46,7 @@ skywork-vl where none is named."""
 
 @dataclass(frozen=True, kw_only=True)
 class DemoArguments:
-    """Train a small reward model on drawings and show what it learnt."""
+    """Train a small reward model on the miniature world and show what it learnt."""
 
     output: Path = Path("runs/demo")
     """The run folder."""
@@ -88,6 +89,25 @@ class ExportArguments:
     ms-swift, TRL and OpenRLHF."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Precision of the backbone's weights in the files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniatureArguments:
+    """Train the miniature models, on the miniature world; run again, it resumes."""
+
+    model: tyro.conf.Positional[Literal["base", "reward"]]
+    """`base` learns to see and to answer, from scratch in an hour or two on two cores; `reward`
+    learns from a base to judge answers, in less than forty minutes."""
+    output: Path
+    """The run folder."""
+    base: str | None = None
+    """The folder of the base model that a reward model is trained from."""
+    num_pictures: int = 24_000
+    """Pictures that a reward model learns from."""
+    num_text_pairs: int = 12_000
+    """Pairs without pictures that a reward model learns from."""
+    seed: int = 0
+    """Of the weights, the pictures and their order."""
 
 
 def main() -> None:
@@ -182,6 +202,36 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
+def _miniature(arguments: list[str]) -> int:
+    given = tyro.cli(MiniatureArguments, args=arguments, prog="vlreward miniature")
+    command = _command("miniature", arguments)
+    from vlreward.workflows.miniature import make_base, make_reward_model, measure
+
+    if given.model == "base":
+        print(
+            f"The base model lies in {make_base(given.output, seed=given.seed, command=command)}."
+        )
+        return 0
+    if given.base is None:
+        raise ConfigError(
+            "base-missing",
+            value="no --base",
+            place="command line",
+            expected="the folder of a base model",
+            mend="Train one first: vlreward miniature base --output runs/miniature-base",
+        )
+    model = make_reward_model(
+        given.output,
+        base=given.base,
+        num_pictures=given.num_pictures,
+        num_text_pairs=given.num_text_pairs,
+        seed=given.seed,
+        command=command,
+    )
+    measure(model, given.output, command=command)
+    return 0
+
+
 def read_train_config(arguments: Sequence[str]) -> TrainConfig:
     """The configuration that the arguments of `vlreward train` describe.
 
@@ -253,4 +303,5 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "score": _score,
     "export": _export,
+    "miniature": _miniature,
 }

@@ -9,6 +9,7 @@ import pytest
 
 from vlreward.errors import ConfigError
 from vlreward.recipes.drawings import drawings
+from vlreward.recipes.miniature import miniature
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
@@ -100,6 +101,15 @@ def test_the_recipes_from_scratch_train_everything_in_float32() -> None:
         model = config.model
         assert model.path is None and model.scratch is not None and model.dtype == "float32"
         assert not (model.freeze_vision or model.freeze_projector or model.freeze_language)
+
+
+def test_the_miniature_recipe_follows_the_paper() -> None:
+    config = miniature(data="a.parquet", validation="b.parquet", output="run", base="b", seed=3)
+    model = config.model
+    assert model.path == "b" and model.freeze_vision
+    assert not (model.freeze_projector or model.freeze_language)
+    assert [stage.select for stage in config.stages] == ["multimodal", "all"]
+    assert config.seed == 3
 
 
 def test_the_arguments_of_the_recipe_from_scratch_reach_the_configuration() -> None:

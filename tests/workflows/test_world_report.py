@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from vlreward.records import Prompt, Response, Score
-from vlreward.workflows.world_report import judge_pairs, write_world_report
+from vlreward.workflows.world_exam import WorldExam, judge_pairs
+from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
-from vlreward.world.preferences import make_pairs, make_text_pairs
 
 
 class LikesShort:
@@ -27,14 +27,12 @@ class LikesShort:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    pairs = [
-        *make_pairs(num_pictures=96, seed=0, split="val"),
-        *make_text_pairs(num_pairs=12, seed=0, split="val"),
-    ]
+    exam = WorldExam.draw(num_pictures=102, num_text_pairs=12, seed=0)
     write_world_report(
         folder / "report.html",
-        {"likes <short>": LikesShort(), "the same": LikesShort()},
-        pairs=pairs,
+        "likes <short>",
+        exam.take(LikesShort()),
+        scorers={"likes <short>": LikesShort(), "the same": LikesShort()},
         cases=make_cases(folder / "cases"),
     )
     return (folder / "report.html").read_text()

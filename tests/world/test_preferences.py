@@ -59,7 +59,7 @@ def test_pairs_are_what_they_were_when_the_world_was_last_changed() -> None:
     """A change here changes the words that were trained on: it must be meant."""
     pairs = list(make_pairs(num_pictures=96, seed=5, split="val"))
     texts = "".join("".join(words(one.pair)) for one in pairs)
-    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "f2ae925dc78d6171"
+    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "1d8a79d2267e278d"
 
 
 def test_every_family_is_drawn(made: list[WorldPair]) -> None:
@@ -89,17 +89,15 @@ def test_texts_about_truth_are_balanced_to_the_word(made: list[WorldPair]) -> No
         assert counts[question, chosen, rejected] == counts[question, rejected, chosen]
 
 
-def test_who_rambles_is_right_as_often_as_wrong(made: list[WorldPair]) -> None:
-    right = sum(
-        rambles(one.pair.chosen.text) and not rambles(one.pair.rejected.text)
-        for one in about_truth(made)
-    )
-    wrong = sum(
-        rambles(one.pair.rejected.text) and not rambles(one.pair.chosen.text)
-        for one in about_truth(made)
-    )
-    assert right + wrong > 100
-    assert 0.35 < right / (right + wrong) < 0.65
+def test_who_rambles_is_right_as_often_as_wrong() -> None:
+    """Counted by question: all pairs about one share who rambles."""
+    rambling: dict[str, bool] = {}
+    for one in about_truth(list(make_pairs(num_pictures=2400, seed=0, split="val"))):
+        chosen, rejected = rambles(one.pair.chosen.text), rambles(one.pair.rejected.text)
+        if chosen != rejected:
+            rambling[f"{one.pair.origin.row_id} {one.pair.prompt.messages[0].content[-1]}"] = chosen
+    assert len(rambling) > 100
+    assert 0.4 < sum(rambling.values()) / len(rambling) < 0.6
 
 
 def test_words_alone_do_not_tell_what_is_true(made: list[WorldPair]) -> None:

@@ -1,10 +1,16 @@
-"""The miniature base model, trained from scratch on the world; every number is our choice."""
+"""The miniature models: a base trained from scratch on the world, a reward model from that base.
+
+Every number is our choice.
+"""
 
 from __future__ import annotations
 
 from vlreward.collation.config import CollationConfig
-from vlreward.modeling.config import ScratchConfig
-from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig
+from vlreward.modeling.config import ModelConfig, ScratchConfig
+from vlreward.sources.config import SourceConfig
+from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig, TrainConfig
+
+_COLLATION = CollationConfig(max_length=1024, token_budget=4096)
 
 
 def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) -> PretrainConfig:
@@ -33,8 +39,35 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) ->
             vision_num_layers=3,
             vision_num_heads=4,
         ),
-        collation=CollationConfig(max_length=1024, token_budget=4096),
+        collation=_COLLATION,
         num_pictures=num_pictures,
         num_text_lessons=num_pictures // 5,
         num_exam_pictures=480,
+    )
+
+
+def miniature(*, data: str, validation: str, output: str, base: str, seed: int = 0) -> TrainConfig:
+    """The paper's two stages on pairs of the world, the vision encoder frozen."""
+    return TrainConfig(
+        output=output,
+        data=(SourceConfig(path=data),),
+        validation=(SourceConfig(path=validation),),
+        model=ModelConfig(path=base, dtype="float32"),
+        collation=_COLLATION,
+        stages=(
+            StageConfig(
+                name="multimodal",
+                select="multimodal",
+                epochs=1,
+                batch_size=64,
+                learning_rate=1e-3,
+                warmup_ratio=0.05,
+            ),
+            StageConfig(name="multimodal-and-text", epochs=1, batch_size=64, learning_rate=5e-4),
+        ),
+        optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
+        seed=seed,
+        log_every_steps=10,
+        validate_every_steps=500,
+        save_every_steps=100,
     )

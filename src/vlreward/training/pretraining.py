@@ -212,9 +212,10 @@ class PretrainTask:
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
-        """The base model's folder."""
+        """The base model's folder, its weights rounded to bfloat16 as published ones are."""
         check_signals()
         if not folder.exists():
+            self.network.backbone.to(torch.bfloat16)
             save_base_model(self.checkpoint, folder)
         return folder
 

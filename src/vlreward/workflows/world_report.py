@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vlreward.durable import write_text_atomically
 from vlreward.interfaces import Scorer
 from vlreward.pictures import read_bytes
 from vlreward.records import Picture, PreferencePair
-from vlreward.training.validation import wilson_interval, with_shuffled_pictures
-from vlreward.world.preferences import WorldPair
+from vlreward.workflows.world_exam import ExamResult, Judged, Row, Share, judge_pairs
 
 _NUM_MISTAKES = 8
 _STYLE = """
@@ -33,52 +31,23 @@ img { max-width: 100%; } .shown img { height: 9rem; max-width: 100%; background:
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A pair and the rewards of its two answers."""
-
-    pair: PreferencePair
-    chosen: float
-    rejected: float
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the chosen answer scored strictly higher."""
-        return self.chosen > self.rejected
-
-
-def judge_pairs(
-    scorer: Scorer,
-    pairs: Sequence[PreferencePair],
-    *,
-    advance: Callable[[], None] = lambda: None,
-) -> list[Judged]:
-    """The rewards of both answers of each pair, in order."""
-    judged = []
-    scores = scorer.score_many((one.prompt, [one.chosen, one.rejected]) for one in pairs)
-    for pair, (chosen, rejected) in zip(pairs, scores, strict=True):
-        judged.append(Judged(pair=pair, chosen=chosen.value, rejected=rejected.value))
-        advance()
-    return judged
-
-
 def write_world_report(
     path: Path,
-    scorers: Mapping[str, Scorer],
+    name: str,
+    result: ExamResult,
     *,
-    pairs: Sequence[WorldPair],
+    scorers: Mapping[str, Scorer],
     cases: Sequence[PreferencePair],
     curves: Path | None = None,
 ) -> None:
-    """Judges the pairs with the first scorer, the cases with all, and writes the page."""
-    name, scorer = next(iter(scorers.items()))
-    judged = judge_pairs(scorer, [one.pair for one in pairs])
-    shuffled = judge_pairs(scorer, with_shuffled_pictures([one.pair for one in pairs], seed=0))
+    """Writes what a scorer did in the exam, and what all scorers say of the cases."""
+    judged = [*result.seen, *result.text]
+    overall = Share.of(judged)
     sections = [
         f"<h1>{html.escape(name)} on the miniature world</h1>",
-        f"<p>{_said(judged)} of {len(judged)} unseen pairs ordered rightly.</p>",
+        f"<p>{_said(overall)} of {len(judged)} unseen pairs ordered rightly.</p>",
         "<h2>By family and by quality</h2>",
-        _table(judged, shuffled),
+        _table(result.rows),
         "<h2>Rewards by kind of answer</h2>",
         _image(_histograms(judged), "Histograms of rewards by kind of answer"),
         "<h2>Two cases</h2>",
@@ -97,32 +66,26 @@ def write_world_report(
     write_text_atomically(path, page)
 
 
-def _said(judged: Sequence[Judged]) -> str:
-    if not judged:
+def _said(share: Share | None) -> str:
+    if share is None:
         return "—"
-    num_right = sum(one.is_right for one in judged)
-    low, high = wilson_interval(num_right, len(judged))
-    return f"{num_right / len(judged):.3f} <small>[{low:.3f}, {high:.3f}]</small>"
+    low, high = share.interval
+    return f"{share.accuracy:.3f} <small>[{low:.3f}, {high:.3f}]</small>"
 
 
-def _table(judged: Sequence[Judged], shuffled: Sequence[Judged]) -> str:
-    tasks = sorted({one.pair.origin.task or "" for one in judged})
-    rows = [
-        (
-            task,
-            [o for o in judged if o.pair.origin.task == task],
-            [o for o in shuffled if o.pair.origin.task == task],
-        )
-        for task in tasks
-    ]
+def _table(rows: Sequence[Row]) -> str:
     cells = "".join(
-        f"<tr><td>{html.escape(task)}</td><td>{len(own)}</td><td>{_said(own)}</td>"
-        f"<td>{_said(control)}</td></tr>"
-        for task, own, control in rows
+        f"<tr><td>{html.escape(row.name)}</td>"
+        f"<td>{row.seen.num_pairs if row.seen else 0}</td>"
+        + "".join(f"<td>{_said(share)}</td>" for share in (row.seen, row.unseen, row.shuffled))
+        + "</tr>"
+        for row in rows
     )
+    headings = ("group", "pairs", "accuracy [95 %]", "unseen look", "pictures shuffled")
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
     return (
-        '<div class="wide"><table><thead><tr><th>task</th><th>pairs</th><th>accuracy [95 %]</th>'
-        f"<th>pictures shuffled</th></tr></thead><tbody>{cells}</tbody></table></div>"
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
+        "</div>"
     )
 
 

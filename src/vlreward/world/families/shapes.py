@@ -275,9 +275,9 @@ def _scene(
 
 def _scatter(rng: random.Random, names: Sequence[str], *, colours: Sequence[str]) -> _Drawing:
     """The named shapes in random places, not touching each other or the edge."""
-    width, height = rng.randint(84, 140), rng.randint(84, 140)
     largest = 24.0 if len(names) < 4 else 14.0
-    while True:
+    while True:  # a small ground may have no room for so many: the next one may
+        width, height = rng.randint(84, 140), rng.randint(84, 140)
         shapes: list[_Shape] = []
         for name, colour in zip(names, colours, strict=True):
             spot = _free_spot(rng, shapes, size=(width, height), largest=largest)

@@ -1,0 +1,188 @@
+"""How well a reward model orders unseen pairs of the miniature world, and whether it looks.
+
+Each group of pairs is measured three times: with pictures as they were drawn for training, in a
+look never drawn for training, and with pictures of another pair of the family (the control: where
+only the picture decides, a model that looks falls to half).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vlreward.interfaces import Scorer
+from vlreward.records import PreferencePair
+from vlreward.training.validation import wilson_interval, with_shuffled_pictures
+from vlreward.world.preferences import WorldPair, make_pairs, make_text_pairs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A pair and the rewards of its two answers."""
+
+    pair: PreferencePair
+    chosen: float
+    rejected: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the chosen answer scored strictly higher."""
+        return self.chosen > self.rejected
+
+
+def judge_pairs(
+    scorer: Scorer,
+    pairs: Sequence[PreferencePair],
+    *,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Judged]:
+    """The rewards of both answers of each pair, in order."""
+    judged = []
+    scores = scorer.score_many((one.prompt, [one.chosen, one.rejected]) for one in pairs)
+    for pair, (chosen, rejected) in zip(pairs, scores, strict=True):
+        judged.append(Judged(pair=pair, chosen=chosen.value, rejected=rejected.value))
+        advance()
+    return judged
+
+
+class Share(NamedTuple):
+    """How many of a group were ordered rightly."""
+
+    num_right: int
+    num_pairs: int
+
+    @classmethod
+    def of(cls, judged: Sequence[Judged]) -> Share | None:
+        """None for a group without pairs."""
+        return cls(sum(one.is_right for one in judged), len(judged)) if judged else None
+
+    @property
+    def accuracy(self) -> float:
+        """From 0 to 1."""
+        return self.num_right / self.num_pairs
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval."""
+        low, high = wilson_interval(self.num_right, self.num_pairs)
+        return low, high
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+
+
+class Row(NamedTuple):
+    """A group of pairs; None where a measurement does not apply to it."""
+
+    name: str
+    seen: Share | None
+    unseen: Share | None
+    shuffled: Share | None
+
+    def as_fields(self) -> dict[str, Any]:
+        """All that was measured, as JSON values."""
+        measured = {"seen": self.seen, "unseen": self.unseen, "shuffled": self.shuffled}
+        return {
+            look: {
+                "num_pairs": share.num_pairs,
+                "accuracy": share.accuracy,
+                "interval": list(share.interval),
+            }
+            for look, share in measured.items()
+            if share is not None
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorldExam:
+    """Unseen pairs: with the look of training, without pictures, and with another look."""
+
+    seen: tuple[WorldPair, ...]
+    text: tuple[WorldPair, ...]
+    unseen: tuple[WorldPair, ...]
+    shuffled: tuple[PreferencePair, ...]
+    """Those of `seen` that only the picture decides, with pictures of others."""
+
+    @classmethod
+    def draw(cls, *, num_pictures: int, num_text_pairs: int, seed: int) -> WorldExam:
+        """Of the test split, so many pictures in each look."""
+        seen = tuple(make_pairs(num_pictures=num_pictures, seed=seed, split="test"))
+        by_picture = [one.pair for one in seen if one.rejected == "wrong"]
+        return cls(
+            seen=seen,
+            text=tuple(make_text_pairs(num_pairs=num_text_pairs, seed=seed, split="test")),
+            unseen=tuple(
+                make_pairs(num_pictures=num_pictures, seed=seed, split="test", look="unseen")
+            ),
+            shuffled=tuple(with_shuffled_pictures(by_picture, seed=seed)),
+        )
+
+    @property
+    def num_comparisons(self) -> int:
+        """How many pairs are scored."""
+        return sum(map(len, (self.seen, self.text, self.unseen, self.shuffled)))
+
+    def take(self, scorer: Scorer, *, advance: Callable[[], None] = lambda: None) -> ExamResult:
+        """Lets a scorer order all pairs."""
+
+        def judge(pairs: Sequence[PreferencePair]) -> list[Judged]:
+            return judge_pairs(scorer, pairs, advance=advance)
+
+        return ExamResult(
+            exam=self,
+            seen=judge([one.pair for one in self.seen]),
+            text=judge([one.pair for one in self.text]),
+            unseen=judge([one.pair for one in self.unseen]),
+            shuffled=judge(self.shuffled),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExamResult:
+    """What a scorer gave the pairs of an exam, each list in the exam's order."""
+
+    exam: WorldExam
+    seen: list[Judged]
+    text: list[Judged]
+    unseen: list[Judged]
+    shuffled: list[Judged]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All with pictures, all without, then by family and by what is wrong with the worse."""
+        seen = _grouped(self.exam.seen, self.seen)
+        unseen = _grouped(self.exam.unseen, self.unseen)
+        text = _grouped(self.exam.text, self.text)
+        shuffled: dict[str, list[Judged]] = {}
+        for one in self.shuffled:
+            shuffled.setdefault(one.pair.origin.task or "", []).append(one)
+        names = {**dict.fromkeys(sorted(seen)), **dict.fromkeys(sorted(text))}
+        return [
+            Row("multimodal", *map(Share.of, (self.seen, self.unseen, self.shuffled))),
+            Row("text", Share.of(self.text), None, None),
+            *(
+                Row(
+                    name,
+                    Share.of([*seen.get(name, []), *text.get(name, [])]),
+                    Share.of(unseen.get(name, [])),
+                    Share.of(shuffled.get(name, [])),
+                )
+                for name in names
+            ),
+        ]
+
+    def as_fields(self) -> Mapping[str, Any]:
+        """The rows by name, as JSON values."""
+        return {row.name: row.as_fields() for row in self.rows}
+
+
+def _grouped(pairs: Sequence[WorldPair], judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """By family; pairs that differ in quality alone by that quality too."""
+    groups: dict[str, list[Judged]] = {}
+    for one, found in zip(pairs, judged, strict=True):
+        groups.setdefault(one.family, []).append(found)
+        if one.rejected != "wrong":
+            groups.setdefault(f"right over {one.rejected}", []).append(found)
+    return groups

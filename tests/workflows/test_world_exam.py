@@ -1,0 +1,77 @@
+"""The exam's groups and shares, with scorers whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from vlreward.records import Prompt, Response, Score
+from vlreward.workflows.world_exam import ExamResult, WorldExam
+from vlreward.world.catalogue import FAMILIES
+from vlreward.world.texts import TEXT_FAMILIES
+
+EXAM = WorldExam.draw(num_pictures=306, num_text_pairs=60, seed=3)
+
+
+class KnowsAnswers:
+    """Scores chosen answers of the exam 1, and all others 0."""
+
+    def __init__(self) -> None:
+        pairs = [one.pair for one in (*EXAM.seen, *EXAM.text, *EXAM.unseen)]
+        self.right = {(pair.prompt, pair.chosen) for pair in pairs}
+
+    def score_many(
+        self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
+    ) -> Iterator[list[Score]]:
+        for prompt, responses in comparisons:
+            yield [
+                Score(value=float((prompt, one) in self.right), num_tokens=1) for one in responses
+            ]
+
+
+@pytest.fixture(scope="module")
+def result() -> ExamResult:
+    return EXAM.take(KnowsAnswers())
+
+
+def test_who_knows_all_answers_orders_all_pairs_but_shuffled_ones(result: ExamResult) -> None:
+    rows = {row.name: row for row in result.rows}
+    assert {*FAMILIES, *TEXT_FAMILIES, "multimodal", "text", "right over rambling"} <= set(rows)
+    for row in result.rows:
+        assert row.seen is not None and row.seen.accuracy == 1.0
+        assert row.unseen is None or row.unseen.accuracy == 1.0
+    shuffled = rows["multimodal"].shuffled
+    assert shuffled is not None and shuffled.accuracy < 0.3  # it knows no such prompts
+
+
+def test_counts_are_those_of_the_exam(result: ExamResult) -> None:
+    rows = {row.name: row for row in result.rows}
+    assert rows["text"].seen is not None and rows["text"].seen.num_pairs == len(EXAM.text) == 60
+    assert rows["text"].unseen is rows["text"].shuffled is None
+    families = [rows[name].seen for name in FAMILIES]
+    assert sum(share.num_pairs for share in families if share) == len(EXAM.seen)
+    rambling = rows["right over rambling"].seen
+    assert rambling is not None
+    assert rambling.num_pairs == sum(one.rejected == "rambling" for one in EXAM.seen)
+
+
+def test_in_the_control_only_the_picture_decides_and_it_is_another() -> None:
+    originals = [one.pair for one in EXAM.seen if one.rejected == "wrong"]
+    assert 0.9 * len(originals) <= len(EXAM.shuffled) <= len(originals)
+    shown = {(pair.chosen, pair.rejected, pair.prompt) for pair in originals}
+    as_before = sum((p.chosen, p.rejected, p.prompt) in shown for p in EXAM.shuffled)
+    assert as_before < 0.3 * len(EXAM.shuffled)  # where another scene has the same answer
+
+
+def test_looks_and_splits_share_no_picture() -> None:
+    seen = {picture for one in EXAM.seen for picture in one.pair.pictures}
+    unseen = {picture for one in EXAM.unseen for picture in one.pair.pictures}
+    assert seen.isdisjoint(unseen) and len(seen) > 280
+
+
+def test_everything_measured_is_said_in_json(result: ExamResult) -> None:
+    fields = result.as_fields()["multimodal"]
+    assert fields["seen"]["num_pairs"] == len(EXAM.seen)
+    low, high = (round(bound, 9) for bound in fields["seen"]["interval"])
+    assert low < fields["seen"]["accuracy"] == high == 1.0
