@@ -18,7 +18,14 @@ from vlreward.modeling.encoders import encoder_for
 from vlreward.records import Demonstration
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
-from vlreward.training.naming import NamedPicture, NamingObjective, Vocabulary, shares_of
+from vlreward.training.naming import (
+    NamedPicture,
+    Naming,
+    NamingNetwork,
+    NamingObjective,
+    Vocabulary,
+    shares_of,
+)
 from vlreward.training.next_token import NextTokenObjective
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.world.canvas import Mark
@@ -41,51 +48,65 @@ def checkpoint(tmp_path: Path) -> RewardCheckpoint:
     return loaded
 
 
-def vocabulary_of(checkpoint: RewardCheckpoint) -> Vocabulary:
-    return Vocabulary.of([NAMED], load_tokenizer(checkpoint.text_folder))
+def naming_of(checkpoint: RewardCheckpoint, named: NamedPicture = NAMED) -> Naming:
+    torch.manual_seed(0)
+    return Naming(
+        network=NamingNetwork(checkpoint.network),
+        vocabulary=Vocabulary.of([named], load_tokenizer(checkpoint.text_folder)),
+        named={PICTURE: named},
+    )
 
 
 def test_marks_fall_into_the_tokens_that_stand_for_their_places() -> None:
     nothing = ("nothing",)
-    assert NAMED.parts == (("circle", "red"), nothing, ("x",), nothing, nothing, ("7",))
+    whole = [part[0] for part in NAMED.parts]
+    assert whole == [("circle", "red"), nothing, ("x",), nothing, nothing, ("7",)]
     assert len(NAMED.parts) == PREPARATION.num_tokens(PICTURE)
 
 
-def test_words_of_a_token_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
-    vocabulary = vocabulary_of(checkpoint)
-    shares_MW = shares_of([NAMED, NAMED], vocabulary)
-    assert shares_MW.shape == (12, 5)
-    assert torch.equal(shares_MW.sum(dim=1), torch.ones(12))
+def test_marks_fall_into_the_fields_of_their_part() -> None:
+    nothing = ("nothing",)
+    first, last = NAMED.parts[0][1:], NAMED.parts[5][1:]
+    # A part is 28 pixels wide and high, a field 7 wide and 14 high.
+    assert first == (nothing, ("red",), ("circle",), *[nothing] * 5)
+    assert last[-1] == ("7",) and set(last[:-1]) == {nothing}
+
+
+def test_words_of_a_place_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
+    vocabulary = naming_of(checkpoint).vocabulary
+    shares_MFW = shares_of([NAMED, NAMED], vocabulary)
+    assert shares_MFW.shape == (12, 9, 5)
+    assert torch.equal(shares_MFW.sum(dim=2), torch.ones(12, 9))
     words = vocabulary.index_of
-    assert shares_MW[6, words["red"]] == shares_MW[0, words["circle"]] == 0.5
+    assert shares_MFW[6, 0, words["red"]] == shares_MFW[0, 0, words["circle"]] == 0.5
 
 
 def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardCheckpoint) -> None:
-    vocabulary = vocabulary_of(checkpoint)
-    objective = NamingObjective(
-        network=checkpoint.network, preparation=PREPARATION, vocabulary=vocabulary
-    )
+    naming = naming_of(checkpoint)
+    objective = NamingObjective(naming=naming, preparation=PREPARATION)
     [row] = objective.make_rows([NAMED])
     assert row.num_units == 6
     with torch.no_grad():
         state_MC = checkpoint.network.picture_states(row.pixel_values, row.grids)
         embedding = checkpoint.network.backbone.get_input_embeddings().weight
-        odds_MW = (state_MC @ embedding[vocabulary.token_ids_W].T).softmax(dim=1)
+        words_WC = embedding[naming.vocabulary.token_ids_W]
+        odds_MFW = (naming.network.naming_head(state_MC) @ words_WC.T).softmax(dim=2)
+        assert torch.allclose(odds_MFW[:, 0], (state_MC @ words_WC.T).softmax(dim=1))
         expected = 0.0
-        for token, words in enumerate(NAMED.parts):
-            for word in words:
-                said = float(odds_MW[token, vocabulary.index_of[word]])
-                expected += (math.log(1 / len(words)) - math.log(said)) / len(words)
+        for token, part in enumerate(NAMED.parts):
+            for place, words in enumerate(part):
+                for word in words:
+                    said = float(odds_MFW[token, place, naming.vocabulary.index_of[word]])
+                    divergence = (math.log(1 / len(words)) - math.log(said)) / len(words)
+                    expected += divergence if place == 0 else divergence / 8
         assert float(objective.cost(row).loss) == pytest.approx(expected, rel=1e-4)
 
 
 def test_it_learns_to_name_and_leaves_the_language_model_alone(
     checkpoint: RewardCheckpoint,
 ) -> None:
-    network = checkpoint.network
-    objective = NamingObjective(
-        network=network, preparation=PREPARATION, vocabulary=vocabulary_of(checkpoint)
-    )
+    objective = NamingObjective(naming=naming_of(checkpoint), preparation=PREPARATION)
+    network = objective.network
     before = {
         name: p.detach().clone()
         for name, p in network.named_parameters()
@@ -105,7 +126,7 @@ def test_beside_answers_the_losses_are_added(checkpoint: RewardCheckpoint) -> No
     encoder = encoder_for(checkpoint, config)
     assert encoder.preparation is not None
     named = NamedPicture.of(PICTURE, MARKS, encoder.preparation)
-    vocabulary = vocabulary_of(checkpoint)
+    naming = naming_of(checkpoint, named)
     network = checkpoint.network.eval()
     shown = Demonstration(
         prompt=tiny.prompt(PICTURE, "Which colour?"), response=tiny.response("Red.")
@@ -116,17 +137,14 @@ def test_beside_answers_the_losses_are_added(checkpoint: RewardCheckpoint) -> No
         network=network,
         encoder=encoder,
         token_budget=4096,
-        vocabulary=vocabulary,
-        named={PICTURE: named},
+        naming=naming,
     )
-    naming = NamingObjective(
-        network=network, preparation=encoder.preparation, vocabulary=vocabulary
-    )
+    alone = NamingObjective(naming=naming, preparation=encoder.preparation)
 
     def loss(objective: NextTokenObjective | NamingObjective, item: object) -> float:
         [row] = objective.make_rows([item])  # type: ignore[list-item]
         with torch.no_grad():
             return float(objective.cost(row).loss)  # type: ignore[arg-type]
 
-    assert loss(both, shown) == pytest.approx(loss(plain, shown) + loss(naming, named), rel=1e-5)
+    assert loss(both, shown) == pytest.approx(loss(plain, shown) + loss(alone, named), rel=1e-5)
     assert loss(both, blind) == pytest.approx(loss(plain, blind), rel=1e-6)

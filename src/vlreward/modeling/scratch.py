@@ -44,7 +44,8 @@ def build_scratch(
 def qwen_config(config: ScratchConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
     """The Qwen2.5-VL configuration of these sizes."""
     half = config.hidden_size // config.num_heads // 2
-    sections = [half - 2 * (3 * half // 8), 3 * half // 8, 3 * half // 8]
+    eighths = 3 * half // 8
+    sections = config.mrope_section or (half - 2 * eighths, eighths, eighths)
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": tokenizer.hugging_face.vocab_size
@@ -58,7 +59,7 @@ def qwen_config(config: ScratchConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": config.rope_theta,
-                "mrope_section": sections,
+                "mrope_section": list(sections),
             },
             "bos_token_id": tokenizer.control("<|endoftext|>"),
             "eos_token_id": tokenizer.control("<|im_end|>"),

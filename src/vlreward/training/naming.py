@@ -1,20 +1,23 @@
 """Naming what is seen: each picture token is to say which words are drawn in its part of a picture.
 
-The projector's output for a part, times the embeddings of the words, gives the words' odds. That
-tells the vision encoder where what is, many times a picture; answers tell it once, if at all.
+The projector's output for a part, times the embeddings of the words, gives the odds of the words
+that are drawn anywhere in it; a linear map first, one for each field of the part, gives those of
+the field. Fields are narrow enough for a printed character. That tells the vision encoder what is
+where, hundreds of times a picture; answers tell it once, if at all.
 
-Shapes: M picture tokens, W words, C width of the backbone.
+Shapes: M picture tokens, F places of each (the part as a whole, then its fields), W words, C width
+of the backbone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
 from vlreward.collation.picture_preparation import PicturePreparation
@@ -25,28 +28,51 @@ from vlreward.training.loop import Cost
 from vlreward.world.canvas import Mark
 
 NOTHING = "nothing"
-"""What is said of a part in which nothing is drawn."""
+"""What is said of a place at which nothing is drawn."""
+
+_FIELD_ROWS, _FIELD_COLUMNS = 2, 4
+NUM_PLACES = 1 + _FIELD_ROWS * _FIELD_COLUMNS
+"""The part as a whole, then its fields row by row."""
+
+Words = tuple[str, ...]
 
 
 class NamedPicture(NamedTuple):
-    """A picture and, for each of its tokens, the words that are drawn in its part."""
+    """A picture and, for each of its tokens, the words that are drawn at each place of its part."""
 
     picture: Picture
-    parts: tuple[tuple[str, ...], ...]
+    parts: tuple[tuple[Words, ...], ...]
 
     @classmethod
     def of(
         cls, picture: Picture, marks: Sequence[Mark], preparation: PicturePreparation
     ) -> NamedPicture:
-        """Sorts a picture's marks into its tokens' parts."""
+        """Sorts a picture's marks into its tokens' parts and their fields."""
         grid = preparation.grid(picture)
         rows, columns = (side // preparation.merge_size for side in (grid.height, grid.width))
-        found: list[set[str]] = [set() for _ in range(rows * columns)]
+        found: list[list[set[str]]] = [
+            [set() for _ in range(NUM_PLACES)] for _ in range(rows * columns)
+        ]
         for mark in marks:
-            row = min(rows - 1, max(0, int(mark.down * rows)))
-            column = min(columns - 1, max(0, int(mark.across * columns)))
-            found[row * columns + column].add(mark.word)
-        return cls(picture, tuple(_sorted(frozenset(words)) for words in found))
+            row, field_row = divmod(_step(mark.down, rows * _FIELD_ROWS), _FIELD_ROWS)
+            column, field_column = divmod(
+                _step(mark.across, columns * _FIELD_COLUMNS), _FIELD_COLUMNS
+            )
+            part = found[row * columns + column]
+            part[0].add(mark.word)
+            part[1 + field_row * _FIELD_COLUMNS + field_column].add(mark.word)
+        return cls(picture, tuple(_shared(tuple(map(frozenset, part))) for part in found))
+
+
+def _step(share: float, number: int) -> int:
+    """Which of so many equal steps a share of the whole lies in."""
+    return min(number - 1, max(0, int(share * number)))
+
+
+@cache
+def _shared(part: tuple[frozenset[str], ...]) -> tuple[Words, ...]:
+    """The same tuples for the same words, as most parts of many pictures are alike."""
+    return tuple(_sorted(words) for words in part)
 
 
 @cache
@@ -65,7 +91,9 @@ class Vocabulary:
     @classmethod
     def of(cls, named: Iterable[NamedPicture], tokenizer: Tokenizer) -> Vocabulary:
         """All words of these pictures, in the order of the alphabet."""
-        known = sorted({word for one in named for part in one.parts for word in part})
+        known = sorted(
+            {word for one in named for part in one.parts for words in part for word in words}
+        )
         ids = [tokenizer.hugging_face.encode(f" {w}", add_special_tokens=False)[-1] for w in known]
         return cls(
             index_of={word: index for index, word in enumerate(known)},
@@ -74,31 +102,60 @@ class Vocabulary:
 
 
 def shares_of(named: Sequence[NamedPicture], vocabulary: Vocabulary) -> Tensor:
-    """What is to be said [M, W] of all tokens of the pictures: their words in equal shares."""
+    """What is to be said [M, F, W] of all tokens of the pictures: their words in equal shares."""
     parts = [part for one in named for part in one.parts]
-    shares_MW = torch.zeros(len(parts), len(vocabulary.index_of))
-    for token, words in enumerate(parts):
-        shares_MW[token, [vocabulary.index_of[word] for word in words]] = 1 / len(words)
-    return shares_MW
+    told = [
+        (token, place, vocabulary.index_of[word], 1 / len(words))
+        for token, part in enumerate(parts)
+        for place, words in enumerate(part)
+        for word in words
+    ]
+    tokens, places, words, shares = zip(*told, strict=True)
+    shares_MFW = torch.zeros(len(parts), NUM_PLACES, len(vocabulary.index_of))
+    shares_MFW[list(tokens), list(places), list(words)] = torch.tensor(shares)
+    return shares_MFW
 
 
-def naming_loss(
-    network: RewardNetwork, picture_MC: Tensor, shares_MW: Tensor, vocabulary: Vocabulary
-) -> Cost:
-    """How far what is said is from what is to be said, summed over tokens in nats.
+class NamingHead(nn.Module):
+    """A linear map for each field of a part; it serves the training of a base model alone."""
 
-    `accuracy` counts the tokens whose most probable word is right.
-    """
-    device = network.device
-    embedding = network.backbone.get_input_embeddings().weight
-    words_WC = embedding[vocabulary.token_ids_W.to(device)]
-    said_MW = log_softmax((picture_MC @ words_WC.T).float(), dim=1)
-    shares_MW = shares_MW.to(device)
-    right_M = shares_MW.gather(1, said_MW.detach().argmax(dim=1, keepdim=True)) > 0
-    return Cost(
-        loss=kl_div(said_MW, shares_MW, reduction="sum"),
-        totals={"accuracy": float(right_M.sum())},
-    )
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.fields = nn.Linear(hidden_size, (NUM_PLACES - 1) * hidden_size, bias=False)
+
+    def forward(self, picture_MC: Tensor) -> Tensor:
+        """The states [M, F, C] that are to name each place; the part's own is as it is."""
+        fields_MFC = self.fields(picture_MC).unflatten(1, (NUM_PLACES - 1, -1))
+        return torch.cat([picture_MC[:, None], fields_MFC], dim=1)
+
+
+class NamingNetwork(nn.Module):
+    """A network that is taught to name, with the head that it does so with."""
+
+    def __init__(self, network: RewardNetwork) -> None:
+        super().__init__()
+        self.network = network
+        width = network.backbone.get_input_embeddings().weight.shape[1]
+        self.naming_head = NamingHead(width)
+
+    def naming_loss(self, picture_MC: Tensor, shares_MFW: Tensor, vocabulary: Vocabulary) -> Cost:
+        """How far what is said is from what is to be said, in nats: the sum over picture tokens.
+
+        A token's loss is its part's and the mean of its fields'. `accuracy` counts the tokens
+        whose most probable word is drawn in the part.
+        """
+        device = self.network.device
+        embedding = self.network.backbone.get_input_embeddings().weight
+        words_WC = embedding[vocabulary.token_ids_W.to(device)]
+        said_MFW = log_softmax((self.naming_head(picture_MC.float()) @ words_WC.float().T), dim=-1)
+        shares_MFW = shares_MFW.to(device)
+        loss_MF = kl_div(said_MFW, shares_MFW, reduction="none").sum(dim=-1)
+        guessed_M1 = said_MFW[:, 0].detach().argmax(dim=1, keepdim=True)
+        num_right = float((shares_MFW[:, 0].gather(1, guessed_M1) > 0).sum())
+        return Cost(
+            loss=loss_MF[:, 0].sum() + loss_MF[:, 1:].mean(dim=1).sum(),
+            totals={"accuracy": num_right},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -107,27 +164,44 @@ class PictureRow:
 
     pixel_values: Tensor
     grids: Tensor
-    shares_MW: Tensor
+    shares_MFW: Tensor
     ids: tuple[str, ...]
 
     @property
     def num_units(self) -> int:
         """Its picture tokens."""
-        return len(self.shares_MW)
+        return len(self.shares_MFW)
 
     @property
     def num_tokens(self) -> int:
         """See `loop.Row`."""
-        return len(self.shares_MW)
+        return len(self.shares_MFW)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Naming:
+    """All that it takes to name the pictures of a run."""
+
+    network: NamingNetwork
+    vocabulary: Vocabulary
+    named: Mapping[Picture, NamedPicture]
+
+    def loss(self, picture_MC: Tensor, shares_MFW: Tensor) -> Cost:
+        """See `NamingNetwork.naming_loss`."""
+        return self.network.naming_loss(picture_MC, shares_MFW, self.vocabulary)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamingObjective:
     """Naming alone: the language model is not run; see `loop.Objective`."""
 
-    network: RewardNetwork
+    naming: Naming
     preparation: PicturePreparation
-    vocabulary: Vocabulary
+
+    @property
+    def network(self) -> NamingNetwork:
+        """What is trained."""
+        return self.naming.network
 
     def make_rows(self, items: Sequence[NamedPicture]) -> list[PictureRow]:
         """One row of all pictures."""
@@ -137,13 +211,15 @@ class NamingObjective:
             PictureRow(
                 pixel_values=torch.cat(patches),
                 grids=torch.tensor(grids),
-                shares_MW=shares_of(items, self.vocabulary),
+                shares_MFW=shares_of(items, self.naming.vocabulary),
                 ids=tuple(one.picture.sha256 for one in items),
             )
         ]
 
     def cost(self, row: PictureRow) -> Cost:
         """The loss of all picture tokens."""
-        device = self.network.device
-        picture_MC = self.network.picture_states(row.pixel_values.to(device), row.grids.to(device))
-        return naming_loss(self.network, picture_MC, row.shares_MW, self.vocabulary)
+        network = self.network.network
+        picture_MC = network.picture_states(
+            row.pixel_values.to(network.device), row.grids.to(network.device)
+        )
+        return self.naming.loss(picture_MC, row.shares_MFW)

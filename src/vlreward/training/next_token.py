@@ -3,14 +3,14 @@
 Demonstrations that show the same pictures lie in one tree, so the pictures are read once for all.
 Where it is known what is drawn where, the picture's tokens are to name it too (see `naming`).
 
-Shapes: T tokens of a row, A answer tokens in it, M picture tokens, W words to name, C width of
-the backbone, V vocabulary.
+Shapes: T tokens of a row, A answer tokens in it, M picture tokens, F places of each, W words to
+name, C width of the backbone, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ from torch.nn.functional import cross_entropy
 from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import PackedBatch, TreeInterval, assign_rows, pack
 from vlreward.modeling.network import RewardNetwork
-from vlreward.records import Demonstration, Picture
+from vlreward.records import Demonstration
 from vlreward.training.loop import Cost
-from vlreward.training.naming import NamedPicture, Vocabulary, naming_loss, shares_of
+from vlreward.training.naming import Naming, shares_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class DemonstrationRow:
     ids: tuple[str, ...]
     lengths: tuple[int, ...]
     """How many answer tokens each demonstration has."""
-    shares_MW: Tensor | None
+    shares_MFW: Tensor | None
     """What the picture tokens are to name, if that is known."""
 
     @property
@@ -53,14 +53,13 @@ class DemonstrationRow:
 class NextTokenObjective:
     """Cross-entropy over answer tokens, with the embedding as LM head; see `loop.Objective`.
 
-    With a vocabulary, every picture must be among `named`, and the loss of naming is added.
+    With `naming`, which must know every picture, its loss is added.
     """
 
     network: RewardNetwork
     encoder: Encoder
     token_budget: int
-    vocabulary: Vocabulary | None = None
-    named: Mapping[Picture, NamedPicture] = field(default_factory=dict)
+    naming: Naming | None = None
 
     def make_rows(self, items: Sequence[Demonstration]) -> list[DemonstrationRow]:
         """The rows of one global batch."""
@@ -90,8 +89,8 @@ class NextTokenObjective:
         hidden_TC = self.network.token_states(batch, picture_MC)
         logits_AV, target_A = self._logits(hidden_TC, row), row.target_A.to(self.network.device)
         loss = cross_entropy(logits_AV, target_A, reduction="sum")
-        if row.shares_MW is not None and picture_MC is not None and self.vocabulary is not None:
-            loss = loss + naming_loss(self.network, picture_MC, row.shares_MW, self.vocabulary).loss
+        if row.shares_MFW is not None and picture_MC is not None and self.naming is not None:
+            loss = loss + self.naming.loss(picture_MC, row.shares_MFW).loss
         right = float((logits_AV.detach().argmax(dim=1) == target_A).sum())
         return Cost(loss=loss, totals={"accuracy": right})
 
@@ -127,16 +126,17 @@ class NextTokenObjective:
             target_A=batch.input_ids[0, at_A],
             ids=tuple(item.id for item in items),
             lengths=tuple(length for _, lengths in trees for length in lengths),
-            shares_MW=self._shares([tree for tree, _ in trees]),
+            shares_MFW=self._shares([tree for tree, _ in trees]),
         )
 
     def _shares(self, trees: Sequence[Tree]) -> Tensor | None:
         """What the picture tokens of these trees are to name, in their order."""
         spans = [span for tree in trees for span in (tree.prefix, *tree.branches)]
         pictures = [picture for span in spans for picture in span.pictures]
-        if self.vocabulary is None or not pictures:
+        if self.naming is None or not pictures:
             return None
-        return shares_of([self.named[picture] for picture in pictures], self.vocabulary)
+        named = [self.naming.named[picture] for picture in pictures]
+        return shares_of(named, self.naming.vocabulary)
 
 
 def what_is_shared(item: Demonstration) -> Hashable:

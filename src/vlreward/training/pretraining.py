@@ -17,14 +17,19 @@ from vlreward.collation.text import load_tokenizer
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint, save_base_model
 from vlreward.modeling.encoders import encoder_for
-from vlreward.modeling.network import RewardNetwork
 from vlreward.modeling.scratch import build_scratch
 from vlreward.progress import Progress
 from vlreward.records import Demonstration, Picture
 from vlreward.runs import Clock, RunFolder
 from vlreward.training.config import PretrainConfig
 from vlreward.training.loop import StagePlan
-from vlreward.training.naming import NamedPicture, NamingObjective, Vocabulary
+from vlreward.training.naming import (
+    NamedPicture,
+    Naming,
+    NamingNetwork,
+    NamingObjective,
+    Vocabulary,
+)
 from vlreward.training.next_token import NextTokenObjective, answers_right, what_is_shared
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
@@ -60,14 +65,17 @@ def pretrain(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
         )
-        vocabulary = Vocabulary.of(
-            [*taught.named.values(), *exam.named.values()], load_tokenizer(checkpoint.text_folder)
+        named = {**taught.named, **exam.named}
+        naming = Naming(
+            network=_with_naming_head(checkpoint, seed=config.seed),
+            vocabulary=Vocabulary.of(named.values(), load_tokenizer(checkpoint.text_folder)),
+            named=named,
         )
         return PretrainTask(
             config=config,
             checkpoint=checkpoint,
             encoder=encoder,
-            vocabulary=vocabulary,
+            naming=naming,
             taught=taught,
             exam=exam,
         )
@@ -92,14 +100,14 @@ class PretrainTask:
     checkpoint: RewardCheckpoint
     """Its head is not trained and not written."""
     encoder: Encoder
-    vocabulary: Vocabulary
+    naming: Naming
     taught: Taught
     exam: Taught
 
     @property
-    def network(self) -> RewardNetwork:
-        """The network whose backbone is trained."""
-        return self.checkpoint.network
+    def network(self) -> NamingNetwork:
+        """The network whose backbone is trained, and its head for naming."""
+        return self.naming.network
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
         """What is drawn where, at first; then answers as well."""
@@ -108,20 +116,15 @@ class PretrainTask:
     @property
     def _naming(self) -> NamingObjective:
         assert self.encoder.preparation is not None, "the base model reads pictures"
-        return NamingObjective(
-            network=self.network,
-            preparation=self.encoder.preparation,
-            vocabulary=self.vocabulary,
-        )
+        return NamingObjective(naming=self.naming, preparation=self.encoder.preparation)
 
     @property
     def _answering(self) -> NextTokenObjective:
         return NextTokenObjective(
-            network=self.network,
+            network=self.checkpoint.network,
             encoder=self.encoder,
             token_budget=self.config.collation.token_budget,
-            vocabulary=self.vocabulary,
-            named={**self.taught.named, **self.exam.named},
+            naming=self.naming,
         )
 
     @property
@@ -215,7 +218,7 @@ class PretrainTask:
         """The base model's folder, its weights rounded to bfloat16 as published ones are."""
         check_signals()
         if not folder.exists():
-            self.network.backbone.to(torch.bfloat16)
+            self.checkpoint.network.backbone.to(torch.bfloat16)
             save_base_model(self.checkpoint, folder)
         return folder
 
@@ -234,6 +237,14 @@ def _build(config: PretrainConfig) -> RewardCheckpoint:
     checkpoint.network.to("cuda" if torch.cuda.is_available() else "cpu")
     backbones.use_tree_attention(checkpoint.network.backbone)
     return checkpoint
+
+
+def _with_naming_head(checkpoint: RewardCheckpoint, *, seed: int) -> NamingNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = NamingNetwork(checkpoint.network)
+    network.to(checkpoint.network.device)
+    return network
 
 
 def _lessons(config: PretrainConfig) -> chain[Lesson]:
