@@ -9,7 +9,7 @@ import pytest
 
 from vlreward.errors import ConfigError
 from vlreward.recipes.drawings import drawings
-from vlreward.recipes.miniature import miniature
+from vlreward.recipes.miniature import miniature, miniature_base
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
@@ -91,6 +91,23 @@ def test_the_papers_run_has_its_two_stages_of_two_epochs_and_a_frozen_vision_enc
         ("a.jsonl", None, "train"),
         ("hub:owner/name", "main", "train"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_pictures", 0),
+        ("num_exam_pictures", 0),
+        ("num_questions", -1),
+        ("num_text_lessons", -1),
+        ("num_naming_stages", 2),
+    ],
+)
+def test_a_base_models_run_with_an_impossible_value_is_refused(key: str, value: int) -> None:
+    changes: dict[str, Any] = {key: value}
+    with pytest.raises(ConfigError) as refused:
+        replace(miniature_base(output="run"), **changes)
+    assert refused.value.place == key
 
 
 def test_the_recipes_from_scratch_train_everything_in_float32() -> None:

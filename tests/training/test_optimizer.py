@@ -53,7 +53,12 @@ def test_in_float32_it_is_torchs_adamw_with_clipping_and_decay_of_matrices_alone
 
 
 def test_muon_steps_hidden_matrices_and_adamw_the_rest() -> None:
-    names = ("layers.0.weight", "layers.0.bias", "embed_tokens.weight", "head.summary.weight")
+    names = (
+        "layers.0.weight",
+        "layers.0.bias",
+        "embed_tokens.weight",
+        "network.head.summary.weight",
+    )
     ours = [
         (name, nn.Parameter(torch.ones(4, 3) if "weight" in name else torch.ones(3)))
         for name in names

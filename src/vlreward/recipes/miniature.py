@@ -38,6 +38,8 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) ->
             vision_hidden_size=192,
             vision_num_layers=3,
             vision_num_heads=4,
+            # Eighteen slow frequencies let a question find a word at any distance; rows and the
+            # first columns keep fast ones, so that neighbours differ.
             rope_theta=10_000.0,
             mrope_section=(2, 6, 24),
         ),

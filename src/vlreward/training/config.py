@@ -38,10 +38,11 @@ class StageConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
-    """AdamW (the paper's); every number here is our choice."""
+    """AdamW (the paper's), beside Muon on request; every number here is our choice."""
 
     muon: bool = False
-    """Matrices between hidden states are stepped by Muon instead, at AdamW's scale of updates: for
+    """Matrices between hidden states are stepped by Muon (Jordan 2024; `torch.optim.Muon` with its
+    own momentum) instead, at AdamW's scale of updates (Liu et al. 2025, arXiv 2502.16982): for
     models trained from scratch, which learn with fewer steps so."""
     weight_decay: float = 0.0
     """Applied to matrices only, never to biases and norms."""
@@ -164,9 +165,10 @@ class PretrainConfig(RunConfig):
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     collation: CollationConfig = field(default_factory=CollationConfig)
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights while they are trained; AdamW's own are float32 always."""
+    """Of the weights while they are trained; the optimizer's own are float32 always."""
     num_naming_stages: int = 1
-    """So many stages at first teach the vision encoder alone, to name what is drawn where."""
+    """So many stages at first teach the vision encoder, the projector and the embeddings alone, to
+    name what is drawn where; the others teach answers as well."""
     num_pictures: int = 30_000
     """Pictures to learn from, each with a description and questions."""
     num_questions: int = 3
@@ -175,6 +177,25 @@ class PretrainConfig(RunConfig):
     """Tasks without pictures."""
     num_exam_pictures: int = 960
     """New pictures to be asked about at validation."""
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        last = len(self.stages) - 1
+        bounds = {
+            "num_pictures": (1, None),
+            "num_exam_pictures": (1, None),
+            "num_text_lessons": (0, None),
+            "num_questions": (0, None),
+            "num_naming_stages": (0, last),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            require(
+                low <= value and (high is None or value <= high),
+                place=name,
+                value=value,
+                expected=f"{low} or more" if high is None else f"{low} to {high}, of the stages",
+            )
 
 
 def _check_stage(stage: StageConfig, *, place: str) -> None:

@@ -95,6 +95,7 @@ class Vocabulary:
             {word for one in named for part in one.parts for words in part for word in words}
         )
         ids = [tokenizer.hugging_face.encode(f" {w}", add_special_tokens=False)[-1] for w in known]
+        assert len(set(ids)) == len(known), "two words have one token"
         return cls(
             index_of={word: index for index, word in enumerate(known)},
             token_ids_W=torch.tensor(ids),

@@ -125,7 +125,7 @@ def _build(
 
 def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Whether it maps hidden states to hidden states: no embedding, no convolution, no head."""
-    is_outer = "embed" in name or name.startswith(("head.", "lm_head."))
+    is_outer = "embed" in name or not {"head", "lm_head"}.isdisjoint(name.split("."))
     return parameter.ndim == 2 and not is_outer
 
 

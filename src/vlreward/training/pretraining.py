@@ -151,12 +151,17 @@ class PretrainTask:
 
     def describe_data(self) -> Mapping[str, Any]:
         """How many demonstrations, pictures and questions there are."""
-        ids = "".join(item.id for item in self.taught.demonstrations)
+        told = hashlib.sha256()
+        for group in (self.taught, self.exam):
+            for item in group.demonstrations:
+                told.update(item.id.encode())
+            for named in group.named.values():
+                told.update(f"{named.picture.sha256}{named.parts}".encode())
         return {
             "num_demonstrations": len(self.taught.demonstrations),
             "num_pictures": len(self.taught.named),
             "num_exam_questions": len(self.exam.demonstrations),
-            "data_sha256": hashlib.sha256(ids.encode()).hexdigest(),
+            "data_sha256": told.hexdigest(),
         }
 
     @property
@@ -173,12 +178,12 @@ class PretrainTask:
         self.network.eval()
         try:
             if stage < self.config.num_naming_stages:
-                return self._measure_naming()
+                return self._measure_naming(advance)
             return self._measure_answers(advance)
         finally:
             self.network.train(was_training)
 
-    def _measure_naming(self) -> Measured:
+    def _measure_naming(self, advance: Callable[[], None]) -> Measured:
         num_right = num_tokens = 0
         pictures = list(self.exam.named.values())
         for start in range(0, len(pictures), _EXAM_BATCH):
@@ -186,6 +191,8 @@ class PretrainTask:
             with torch.no_grad():
                 num_right += int(self._naming.cost(row).totals["accuracy"])
             num_tokens += row.num_units
+            for _ in row.ids:
+                advance()
         share = num_right / num_tokens
         return Measured(
             fields={"overall": {"num_tokens": num_tokens, "accuracy": share}},

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vlreward.world.style import Rgb, Style
@@ -22,7 +22,8 @@ from vlreward.world.style import Rgb, Style
 Point = tuple[float, float]
 
 _OVERSAMPLING = 3
-_NOTE_EVERY = 5.0
+_NOTE_EVERY = 3.5
+"""Pixels between the places at which a drawn thing is noted."""
 _PIECES = re.compile(r"[A-Za-z]+|\S")
 
 
@@ -71,11 +72,11 @@ class Canvas:
         self._draw.ellipse(
             _box(centre, radii), fill=fill, outline=outline, width=_large(self.style.line_width)
         )
-        around = [_at_angle(centre, radii, angle) for angle in range(0, 360, 24)]
+        box = _box(centre, radii, scale=1 / _NOTE_EVERY)
         if fill is not None:
-            self._note(_spread(centre, around), fill, "circle")
+            self._note(lambda mask: mask.ellipse(box, fill=1), fill, "circle")
         if outline is not None:
-            self._note(around, outline, "ring")
+            self._note(lambda mask: mask.ellipse(box, outline=1), outline, "ring")
 
     def sector(self, centre: Point, radius: float, *, start: float, end: float, fill: Rgb) -> None:
         """A slice of a disc; angles in degrees, clockwise from the right."""
@@ -87,9 +88,8 @@ class Canvas:
             outline=self.style.ink,
             width=_large(self.style.line_width / 2),
         )
-        steps = [start + share * (end - start) for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
-        arc = [_at_angle(centre, (radius, radius), angle) for angle in steps]
-        self._note(_spread(centre, arc), fill, "slice")
+        box = _box(centre, (radius, radius), scale=1 / _NOTE_EVERY)
+        self._note(lambda mask: mask.pieslice(box, start, end, fill=1), fill, "slice")
 
     def polygon(
         self, corners: Sequence[Point], *, fill: Rgb | None = None, name: str | None = None
@@ -100,11 +100,8 @@ class Canvas:
             self.line([*corners, corners[0]], colour=self.style.ink)
             return
         self._draw.polygon(points, fill=fill)
-        middle = (
-            sum(x for x, _ in corners) / len(corners),
-            sum(y for _, y in corners) / len(corners),
-        )
-        self._note(_spread(middle, corners), fill, name)
+        small = [_scaled(corner, scale=1 / _NOTE_EVERY) for corner in corners]
+        self._note(lambda mask: mask.polygon(small, fill=1), fill, name)
 
     def rectangle(
         self, low: Point, high: Point, *, fill: Rgb | None = None, name: str | None = None
@@ -116,10 +113,8 @@ class Canvas:
         """A line through the points; its width defaults to the style's."""
         wide = _large(self.style.line_width if width is None else width)
         self._draw.line([_scaled(p) for p in points], fill=colour, width=wide, joint="curve")
-        for start, end in pairwise(points):
-            number = max(1, int(math.dist(start, end) / _NOTE_EVERY))
-            along = [_towards(start, end, step / number) for step in range(number + 1)]
-            self._note(along, colour, "line")
+        small = [_scaled(point, scale=1 / _NOTE_EVERY) for point in points]
+        self._note(lambda mask: mask.line(small, fill=1), colour, "line")
 
     def text(self, at: Point, text: str, *, size: float, colour: Rgb | None = None) -> None:
         """A line of text around its middle."""
@@ -132,9 +127,11 @@ class Canvas:
         )
         left = at[0] - self.text_width(text, size=size) / 2
         for piece in _PIECES.finditer(text):
-            before = self.text_width(text[: piece.start()], size=size)
-            middle = before + self.text_width(piece.group(), size=size) / 2
-            self._note([(left + middle, at[1])], None, piece.group())
+            for index in range(*piece.span()):
+                before = self.text_width(text[:index], size=size)
+                middle = before + self.text_width(text[index], size=size) / 2
+                across, down = (left + middle) / self.width, at[1] / self.height
+                self._marks.append(Mark(across, down, piece.group()))
 
     def text_width(self, text: str, *, size: float) -> float:
         """How wide the text would be."""
@@ -146,12 +143,21 @@ class Canvas:
         self._image.reduce(_OVERSAMPLING).save(file, format="PNG", compress_level=1)
         return Painting(png=file.getvalue(), marks=tuple(self._marks))
 
-    def _note(self, points: Sequence[Point], colour: Rgb | None, name: str | None) -> None:
-        """Notes at each point the name and, if it is one of the palette, the colour."""
+    def _note(
+        self, draw: Callable[[ImageDraw.ImageDraw], None], colour: Rgb | None, name: str | None
+    ) -> None:
+        """Notes the name and, if it is one of the palette, the colour wherever `draw` leaves ink.
+
+        It draws on a mask of one pixel for each place.
+        """
         words = [word for word, rgb in self.style.palette.items() if rgb == colour]
         words += [] if name is None else [name]
-        for x, y in points:
-            self._marks += [Mark(x / self.width, y / self.height, word) for word in words]
+        size = (math.ceil(self.width / _NOTE_EVERY), math.ceil(self.height / _NOTE_EVERY))
+        mask = Image.new("1", size)
+        draw(ImageDraw.Draw(mask))
+        for row, column in np.argwhere(np.asarray(mask)).tolist():
+            across, down = column * _NOTE_EVERY / self.width, row * _NOTE_EVERY / self.height
+            self._marks += [Mark(across, down, word) for word in words]
 
 
 @lru_cache(maxsize=256)
@@ -159,29 +165,16 @@ def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _at_angle(centre: Point, radii: Point, degrees: float) -> Point:
-    angle = math.radians(degrees)
-    return centre[0] + radii[0] * math.cos(angle), centre[1] + radii[1] * math.sin(angle)
-
-
-def _towards(start: Point, end: Point, share: float) -> Point:
-    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
-
-
-def _spread(middle: Point, border: Sequence[Point]) -> list[Point]:
-    """Points all over an area: its middle, and on the way from there to its border."""
-    reaches = (0.3, 0.6, 0.9)
-    return [middle, *(_towards(middle, point, reach) for point in border for reach in reaches)]
-
-
 def _large(length: float) -> int:
     return max(1, round(length * _OVERSAMPLING))
 
 
-def _scaled(point: Point) -> Point:
-    return point[0] * _OVERSAMPLING, point[1] * _OVERSAMPLING
+def _scaled(point: Point, *, scale: float = _OVERSAMPLING) -> Point:
+    return point[0] * scale, point[1] * scale
 
 
-def _box(centre: Point, radii: Point) -> tuple[float, float, float, float]:
-    (x, y), (across, down) = _scaled(centre), _scaled(radii)
+def _box(
+    centre: Point, radii: Point, *, scale: float = _OVERSAMPLING
+) -> tuple[float, float, float, float]:
+    (x, y), (across, down) = _scaled(centre, scale=scale), _scaled(radii, scale=scale)
     return x - across, y - down, x + across, y + down
