@@ -92,22 +92,29 @@ class ExportArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiniatureArguments:
-    """Train the miniature models, on the miniature world; run again, it resumes."""
+class MiniatureBaseArguments:
+    """Train a small Qwen2.5-VL from scratch on the miniature world; run again, it resumes."""
 
-    model: tyro.conf.Positional[Literal["base", "reward"]]
-    """`base` learns to see and to answer, from scratch in an hour or two on two cores; `reward`
-    learns from a base to judge answers, in less than forty minutes."""
     output: Path
     """The run folder."""
-    base: str | None = None
-    """The folder of the base model that a reward model is trained from."""
-    num_pictures: int = 24_000
-    """Pictures that a reward model learns from."""
-    num_text_pairs: int = 12_000
-    """Pairs without pictures that a reward model learns from."""
     seed: int = 0
     """Of the weights, the pictures and their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniatureRewardArguments:
+    """Train a reward model on the miniature world from a base; run again, it resumes."""
+
+    base: str
+    """The folder of the base model."""
+    output: Path
+    """The run folder."""
+    num_pictures: int = 24_000
+    """Pictures to learn from."""
+    num_text_pairs: int = 12_000
+    """Pairs without pictures to learn from."""
+    seed: int = 0
+    """Of the head's weights, the pictures and their order."""
 
 
 def main() -> None:
@@ -203,23 +210,33 @@ def _export(arguments: list[str]) -> int:
 
 
 def _miniature(arguments: list[str]) -> int:
-    given = tyro.cli(MiniatureArguments, args=arguments, prog="vlreward miniature")
-    command = _command("miniature", arguments)
-    from vlreward.workflows.miniature import make_base, make_reward_model, measure
-
-    if given.model == "base":
-        print(
-            f"The base model lies in {make_base(given.output, seed=given.seed, command=command)}."
-        )
-        return 0
-    if given.base is None:
+    kinds = {"base": _miniature_base, "reward": _miniature_reward}
+    kind, *rest = arguments or [""]
+    if kind not in kinds:
         raise ConfigError(
-            "base-missing",
-            value="no --base",
+            "miniature-model-unknown",
+            value=kind or "nothing",
             place="command line",
-            expected="the folder of a base model",
-            mend="Train one first: vlreward miniature base --output runs/miniature-base",
+            expected=" or ".join(kinds),
+            mend="For instance: vlreward miniature base --output runs/miniature-base",
         )
+    return kinds[kind](rest)
+
+
+def _miniature_base(arguments: list[str]) -> int:
+    given = tyro.cli(MiniatureBaseArguments, args=arguments, prog="vlreward miniature base")
+    from vlreward.workflows.miniature import make_base
+
+    command = _command("miniature", ["base", *arguments])
+    print(f"The base model lies in {make_base(given.output, seed=given.seed, command=command)}.")
+    return 0
+
+
+def _miniature_reward(arguments: list[str]) -> int:
+    given = tyro.cli(MiniatureRewardArguments, args=arguments, prog="vlreward miniature reward")
+    from vlreward.workflows.miniature import make_reward_model, measure
+
+    command = _command("miniature", ["reward", *arguments])
     model = make_reward_model(
         given.output,
         base=given.base,
@@ -229,6 +246,8 @@ def _miniature(arguments: list[str]) -> int:
         command=command,
     )
     measure(model, given.output, command=command)
+    output = given.output
+    print(f"The model lies in {output / 'model'}, its figures in {output / 'report.html'}.")
     return 0
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support import tiny
 from vlreward.cli import run
+from vlreward.durable import verify_manifest, write_manifest
 from vlreward.errors import ConfigError
 from vlreward.scoring import RewardModel
-from vlreward.workflows.miniature import examine, make_reward_model
+from vlreward.workflows.miniature import add_card, examine, make_reward_model
 
 
 def test_a_reward_model_is_trained_in_two_stages_and_examined(tmp_path: Path) -> None:
@@ -39,7 +40,20 @@ def test_a_reward_model_is_trained_in_two_stages_and_examined(tmp_path: Path) ->
     again = RewardModel.load(output / "model")
     assert len(again.score("Which is the longest bar?", ["A.", "B."], images=[bars])) == 2
 
+    with pytest.raises(ConfigError, match=r"drawn\.json says") as refused:
+        make_reward_model(
+            output, base=str(base), num_pictures=52, num_text_pairs=12, seed=0, command=[]
+        )
+    assert refused.value.place == "num_pictures"
 
-def test_a_reward_model_needs_a_base(tmp_path: Path) -> None:
+
+def test_a_card_belongs_to_the_models_manifest(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    write_manifest(tmp_path)
+    add_card(tmp_path, "# A card")
+    verify_manifest(tmp_path)
+
+
+def test_only_two_models_can_be_made() -> None:
     with pytest.raises(ConfigError, match="miniature base"):
-        run(["miniature", "reward", "--output", str(tmp_path / "run")])
+        run(["miniature", "judge"])

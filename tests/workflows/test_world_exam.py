@@ -41,7 +41,7 @@ def test_who_knows_all_answers_orders_all_pairs_but_shuffled_ones(result: ExamRe
     for row in result.rows:
         assert row.seen is not None and row.seen.accuracy == 1.0
         assert row.unseen is None or row.unseen.accuracy == 1.0
-    shuffled = rows["multimodal"].shuffled
+    shuffled = rows["decided by the picture"].shuffled
     assert shuffled is not None and shuffled.accuracy < 0.3  # it knows no such prompts
 
 
@@ -49,8 +49,10 @@ def test_counts_are_those_of_the_exam(result: ExamResult) -> None:
     rows = {row.name: row for row in result.rows}
     assert rows["text"].seen is not None and rows["text"].seen.num_pairs == len(EXAM.text) == 60
     assert rows["text"].unseen is rows["text"].shuffled is None
-    families = [rows[name].seen for name in FAMILIES]
-    assert sum(share.num_pairs for share in families if share) == len(EXAM.seen)
+    by_truth = sum(one.rejected == "wrong" for one in EXAM.seen)
+    assert sum(rows[name].num_pairs for name in FAMILIES) == by_truth
+    assert rows["decided by the picture"].num_pairs == by_truth
+    assert rows["multimodal"].num_pairs == len(EXAM.seen)
     rambling = rows["right over rambling"].seen
     assert rambling is not None
     assert rambling.num_pairs == sum(one.rejected == "rambling" for one in EXAM.seen)

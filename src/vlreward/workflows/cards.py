@@ -51,7 +51,8 @@ stages of the Skywork-VL Reward paper (multimodal pairs, then text too; the visi
 ## Pairs it orders rightly
 
 Unseen pairs, two answers each. "Unseen look" are palettes, fonts and line widths never drawn for
-training; "pictures shuffled" is the control, where each question is shown another picture.
+training; "pictures shuffled" is the control, where each question is shown another picture. Families
+hold the pairs that the picture decides; where the text may decide too, stands "right over …".
 
 {table}
 
@@ -86,6 +87,5 @@ def reward_card(result: ExamResult, *, command: Sequence[str]) -> str:
     for row in result.rows:
         shares = (row.seen, row.unseen, row.shuffled)
         cells = ["—" if share is None else str(share) for share in shares]
-        number = row.seen.num_pairs if row.seen else 0
-        lines.append(f"| {' | '.join([row.name, str(number), *cells])} |")
+        lines.append(f"| {' | '.join([row.name, str(row.num_pairs), *cells])} |")
     return _REWARD.format(command=" ".join(command), table="\n".join(lines))

@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vlreward.durable import write_json_atomically, write_text_atomically
+from vlreward.durable import write_json_atomically, write_manifest, write_text_atomically
+from vlreward.errors import ConfigError, require
 from vlreward.progress import Progress
 from vlreward.recipes.miniature import miniature, miniature_base
 from vlreward.runs import only_writer
@@ -28,6 +29,9 @@ from vlreward.world.preferences import make_pairs, make_text_pairs
 from vlreward.world.topics import Split
 
 _NUM_VALIDATION_PICTURES = 153
+_NUM_VALIDATION_TEXT_PAIRS = 60
+_NUM_EXAM_PICTURES = 3060
+_NUM_EXAM_TEXT_PAIRS = 1800
 _EXAM_SEED = 0
 
 
@@ -36,7 +40,7 @@ def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:
     folder = pretrain(miniature_base(output=str(output), seed=seed), command=command)
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     card = base_card(metrics["validation"], command=command)
-    write_text_atomically(folder / "README.md", card)
+    add_card(folder, card)
     return folder
 
 
@@ -51,10 +55,26 @@ def make_reward_model(
 ) -> RewardModel:
     """Trains a reward model from a base on newly drawn pairs; run again, it resumes."""
     train_file, validation_file = (output / "data" / f"{name}.parquet" for name in ("train", "val"))
+    for key, value in (("num_pictures", num_pictures), ("num_text_pairs", num_text_pairs)):
+        require(value >= 1, place=key, value=value, expected="1 or more")
+    drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
     with only_writer(output):
-        if not (train_file.exists() and validation_file.exists()):
-            _write_pairs(train_file, "train", num_pictures, num_text_pairs, seed=seed)
-            _write_pairs(validation_file, "val", _NUM_VALIDATION_PICTURES, 60, seed=seed)
+        if not _is_drawn(output / "data" / "drawn.json", drawn):
+            _write_pairs(
+                train_file,
+                split="train",
+                num_pictures=num_pictures,
+                num_text_pairs=num_text_pairs,
+                seed=seed,
+            )
+            _write_pairs(
+                validation_file,
+                split="val",
+                num_pictures=_NUM_VALIDATION_PICTURES,
+                num_text_pairs=_NUM_VALIDATION_TEXT_PAIRS,
+                seed=seed,
+            )
+            write_json_atomically(output / "data" / "drawn.json", drawn)
     config = miniature(
         data=str(train_file),
         validation=str(validation_file),
@@ -68,10 +88,15 @@ def make_reward_model(
 def measure(model: RewardModel, output: Path, *, command: Sequence[str]) -> None:
     """Examines a reward model of a run at length, shows it, and writes its card."""
     result = examine(
-        model, output, name="miniature", num_pictures=3060, num_text_pairs=1800, others={}
+        model,
+        output,
+        name="miniature",
+        num_pictures=_NUM_EXAM_PICTURES,
+        num_text_pairs=_NUM_EXAM_TEXT_PAIRS,
+        others={},
     )
     show(result, Console())
-    write_text_atomically(output / "model" / "README.md", reward_card(result, command=command))
+    add_card(output / "model", reward_card(result, command=command))
 
 
 def examine(
@@ -110,12 +135,34 @@ def show(result: ExamResult, console: Console) -> None:
     for row in result.rows:
         shares = (row.seen, row.unseen, row.shuffled)
         cells = ["—" if share is None else str(share) for share in shares]
-        table.add_row(row.name, str(row.seen.num_pairs if row.seen else 0), *cells)
+        table.add_row(row.name, str(row.num_pairs), *cells)
     console.print(table)
 
 
+def add_card(folder: Path, card: str) -> None:
+    """Puts a card into a model's folder, whose manifest then holds it too."""
+    write_text_atomically(folder / "README.md", card)
+    write_manifest(folder)
+
+
+def _is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
+    """Whether the run's pairs are there; raises ConfigError if they are other ones."""
+    if not note.exists():
+        return False
+    for key, value in json.loads(note.read_text(encoding="utf-8")).items():
+        if wanted[key] != value:
+            raise ConfigError(
+                "run-drawn-otherwise",
+                value=wanted[key],
+                place=key,
+                expected=f"{value}, as {note} says",
+                mend="Give that, or another output folder.",
+            )
+    return True
+
+
 def _write_pairs(
-    path: Path, split: Split, num_pictures: int, num_text_pairs: int, *, seed: int
+    path: Path, *, split: Split, num_pictures: int, num_text_pairs: int, seed: int
 ) -> None:
     pairs = [one.pair for one in make_pairs(num_pictures=num_pictures, seed=seed, split=split)]
     texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split)

@@ -16,6 +16,8 @@ from vlreward.records import PreferencePair
 from vlreward.training.validation import wilson_interval, with_shuffled_pictures
 from vlreward.world.preferences import WorldPair, make_pairs, make_text_pairs
 
+_BY_PICTURE = "decided by the picture"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
@@ -80,6 +82,11 @@ class Row(NamedTuple):
     seen: Share | None
     unseen: Share | None
     shuffled: Share | None
+
+    @property
+    def num_pairs(self) -> int:
+        """How many pairs it has in the look of training."""
+        return self.seen.num_pairs if self.seen else 0
 
     def as_fields(self) -> dict[str, Any]:
         """All that was measured, as JSON values."""
@@ -151,21 +158,23 @@ class ExamResult:
 
     @property
     def rows(self) -> list[Row]:
-        """All with pictures, all without, then by family and by what is wrong with the worse."""
+        """All with pictures, those of them that the picture decides, all without pictures; then
+        by family, of the pairs that the picture decides; then by what is wrong with the worse.
+        """
         seen = _grouped(self.exam.seen, self.seen)
         unseen = _grouped(self.exam.unseen, self.unseen)
         text = _grouped(self.exam.text, self.text)
-        shuffled: dict[str, list[Judged]] = {}
+        shuffled: dict[str, list[Judged]] = {_BY_PICTURE: self.shuffled}
         for one in self.shuffled:
             shuffled.setdefault(one.pair.origin.task or "", []).append(one)
-        names = {**dict.fromkeys(sorted(seen)), **dict.fromkeys(sorted(text))}
+        names = [_BY_PICTURE, *sorted({*seen, *text} - {_BY_PICTURE})]
         return [
-            Row("multimodal", *map(Share.of, (self.seen, self.unseen, self.shuffled))),
+            Row("multimodal", Share.of(self.seen), Share.of(self.unseen), None),
             Row("text", Share.of(self.text), None, None),
             *(
                 Row(
                     name,
-                    Share.of([*seen.get(name, []), *text.get(name, [])]),
+                    Share.of(seen.get(name) or text[name]),
                     Share.of(unseen.get(name, [])),
                     Share.of(shuffled.get(name, [])),
                 )
@@ -179,10 +188,13 @@ class ExamResult:
 
 
 def _grouped(pairs: Sequence[WorldPair], judged: Sequence[Judged]) -> dict[str, list[Judged]]:
-    """By family; pairs that differ in quality alone by that quality too."""
+    """Pairs about truth by family, and those with pictures together; the others by quality."""
     groups: dict[str, list[Judged]] = {}
     for one, found in zip(pairs, judged, strict=True):
-        groups.setdefault(one.family, []).append(found)
         if one.rejected != "wrong":
             groups.setdefault(f"right over {one.rejected}", []).append(found)
+            continue
+        groups.setdefault(one.family, []).append(found)
+        if one.pair.has_pictures:
+            groups.setdefault(_BY_PICTURE, []).append(found)
     return groups

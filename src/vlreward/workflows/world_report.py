@@ -76,7 +76,7 @@ def _said(share: Share | None) -> str:
 def _table(rows: Sequence[Row]) -> str:
     cells = "".join(
         f"<tr><td>{html.escape(row.name)}</td>"
-        f"<td>{row.seen.num_pairs if row.seen else 0}</td>"
+        f"<td>{row.num_pairs}</td>"
         + "".join(f"<td>{_said(share)}</td>" for share in (row.seen, row.unseen, row.shuffled))
         + "</tr>"
         for row in rows
