@@ -63,15 +63,18 @@ class RewardNetwork(nn.Module):
     def picture_states(self, pixel_values: Tensor, grids: Tensor) -> Tensor:
         """The projector's outputs [M, C] for pictures, which stand for them in the row.
 
-        `pixel_values` [P, D] and `grids` [I, 3] are those of a `PackedBatch`.
+        `pixel_values` [P, D] and `grids` [I, 3] are those of a `PackedBatch`. Not for Qwen3-VL,
+        whose pictures also enter at later layers.
         """
-        features = self.backbone.get_image_features(pixel_values, grids).pooler_output
-        return torch.cat(list(features))
+        found = self.backbone.get_image_features(pixel_values, grids)
+        assert getattr(found, "deepstack_features", None) is None, "pictures enter at later layers"
+        return torch.cat(list(found.pooler_output))
 
     def _embed(self, batch: PackedBatch, picture_MC: Tensor) -> Tensor:
         """The embeddings [1, T, C] of a row, its picture tokens replaced."""
         embedded_1TC: Tensor = self.backbone.get_input_embeddings()(batch.input_ids)
         is_picture_1T1 = (batch.input_ids == self.backbone.config.image_token_id)[..., None]
+        assert int(is_picture_1T1.sum()) == len(picture_MC), "states of other pictures"
         return embedded_1TC.masked_scatter(is_picture_1T1, picture_MC)
 
     def _padded(self, batch: PaddedBatch) -> Tensor:
