@@ -14,7 +14,7 @@ from vlreward.collation.config import CollationConfig
 from vlreward.errors import CheckpointError, Interrupted
 from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.scoring import RewardModel
-from vlreward.training.config import PretrainConfig, StageConfig
+from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig
 from vlreward.training.pretraining import pretrain
 from vlreward.training.run import train
 
@@ -37,6 +37,7 @@ def config_of(folder: Path) -> PretrainConfig:
             StageConfig(name="answers", epochs=1, batch_size=24, learning_rate=1e-3),
         ),
         scratch=SIZES,
+        optimizer=OptimizerConfig(muon=True),
         collation=CollationConfig(max_length=1024, token_budget=2048),
         num_pictures=18,
         num_text_lessons=6,
@@ -63,12 +64,14 @@ def test_the_run_tells_its_loss_and_its_exam(finished: PretrainConfig) -> None:
     assert pretrain(finished) == run / "model"
 
 
+@pytest.mark.parametrize(("at_call", "stage"), [(4, "names"), (9, "answers")])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    tmp_path: Path, finished: PretrainConfig
+    tmp_path: Path, finished: PretrainConfig, at_call: int, stage: str
 ) -> None:
     config = config_of(tmp_path)
     with pytest.raises(Interrupted):
-        pretrain(config, clock=DeadlyClock(at_call=4, signal_number=signal.SIGTERM))
+        pretrain(config, clock=DeadlyClock(at_call=at_call, signal_number=signal.SIGTERM))
+    assert events_of(Path(config.output), "stage")[-1]["name"] == stage
     pretrain(config)
     run, whole = Path(config.output), Path(finished.output)
     assert events_of(run, "step") == events_of(whole, "step")

@@ -13,7 +13,7 @@ from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfi
 _COLLATION = CollationConfig(max_length=1024, token_budget=4096)
 
 
-def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) -> PretrainConfig:
+def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 60_000) -> PretrainConfig:
     """About six million parameters: it learns to see by naming, then to answer as well."""
     return PretrainConfig(
         output=output,
@@ -28,7 +28,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 45_000) ->
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
         seed=seed,
         log_every_steps=10,
-        validate_every_steps=250,
+        validate_every_steps=600,
         save_every_steps=250,
         scratch=ScratchConfig(
             hidden_size=256,
