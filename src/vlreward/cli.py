@@ -31,7 +31,8 @@ vlreward: build, judge and use reward models for vision-language models.
   vlreward train --from config.yaml  train as a file says; more flags change it
   vlreward score FILE --model …      give every row of a file its rewards
   vlreward export MODEL FOLDER       write a model in another layout
-  vlreward miniature MODEL           train a base or a reward model on the miniature world
+  vlreward miniature base            train a small VLM from scratch on the miniature world
+  vlreward miniature reward          train a reward model from it
 
 `vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
@@ -46,7 +47,7 @@ skywork-vl where none is named."""
 
 @dataclass(frozen=True, kw_only=True)
 class DemoArguments:
-    """Train a small reward model on the miniature world and show what it learnt."""
+    """Train a small reward model on drawings and show what it learnt."""
 
     output: Path = Path("runs/demo")
     """The run folder."""
@@ -218,7 +219,8 @@ def _miniature(arguments: list[str]) -> int:
             value=kind or "nothing",
             place="command line",
             expected=" or ".join(kinds),
-            mend="For instance: vlreward miniature base --output runs/miniature-base",
+            mend="`vlreward --help` says what each is; for instance: "
+            "vlreward miniature base --output runs/miniature-base",
         )
     return kinds[kind](rest)
 

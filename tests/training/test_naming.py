@@ -38,7 +38,7 @@ MARKS = (
     Mark(0.99, 0.99, "7"),
     Mark(1.0, -0.1, "x"),
 )
-NAMED = NamedPicture.of(PICTURE, MARKS, PREPARATION)
+NAMED = NamedPicture.of(PICTURE, marks=MARKS, preparation=PREPARATION)
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardChec
     [row] = objective.make_rows([NAMED])
     assert row.num_units == 6
     with torch.no_grad():
-        state_MC = checkpoint.network.picture_states(row.pixel_values, row.grids)
+        state_MC = checkpoint.network.picture_states(row.pixel_values, grids=row.grids)
         embedding = checkpoint.network.backbone.get_input_embeddings().weight
         words_WC = embedding[naming.vocabulary.token_ids_W]
-        odds_MFW = (naming.network.naming_head(state_MC) @ words_WC.T).softmax(dim=2)
+        odds_MFW = (naming.network.place_states(state_MC) @ words_WC.T).softmax(dim=2)
         assert torch.allclose(odds_MFW[:, 0], (state_MC @ words_WC.T).softmax(dim=1))
         expected = 0.0
         for token, part in enumerate(NAMED.parts):
@@ -125,7 +125,7 @@ def test_beside_answers_the_losses_are_added(checkpoint: RewardCheckpoint) -> No
     config = CollationConfig(max_length=1024, token_budget=4096)
     encoder = encoder_for(checkpoint, config)
     assert encoder.preparation is not None
-    named = NamedPicture.of(PICTURE, MARKS, encoder.preparation)
+    named = NamedPicture.of(PICTURE, marks=MARKS, preparation=encoder.preparation)
     naming = naming_of(checkpoint, named)
     network = checkpoint.network.eval()
     shown = Demonstration(

@@ -47,7 +47,7 @@ def test_who_knows_all_answers_orders_all_pairs_but_shuffled_ones(result: ExamRe
 
 def test_counts_are_those_of_the_exam(result: ExamResult) -> None:
     rows = {row.name: row for row in result.rows}
-    assert rows["text"].seen is not None and rows["text"].seen.num_pairs == len(EXAM.text) == 60
+    assert rows["text"].seen is not None and rows["text"].seen.num_all == len(EXAM.text) == 60
     assert rows["text"].unseen is rows["text"].shuffled is None
     by_truth = sum(one.rejected == "wrong" for one in EXAM.seen)
     assert sum(rows[name].num_pairs for name in FAMILIES) == by_truth
@@ -55,7 +55,7 @@ def test_counts_are_those_of_the_exam(result: ExamResult) -> None:
     assert rows["multimodal"].num_pairs == len(EXAM.seen)
     rambling = rows["right over rambling"].seen
     assert rambling is not None
-    assert rambling.num_pairs == sum(one.rejected == "rambling" for one in EXAM.seen)
+    assert rambling.num_all == sum(one.rejected == "rambling" for one in EXAM.seen)
 
 
 def test_in_the_control_only_the_picture_decides_and_it_is_another() -> None:

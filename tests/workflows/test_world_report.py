@@ -30,8 +30,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     exam = WorldExam.draw(num_pictures=102, num_text_pairs=12, seed=0)
     write_world_report(
         folder / "report.html",
-        "likes <short>",
-        exam.take(LikesShort()),
+        name="likes <short>",
+        result=exam.take(LikesShort()),
         scorers={"likes <short>": LikesShort(), "the same": LikesShort()},
         cases=make_cases(folder / "cases"),
     )

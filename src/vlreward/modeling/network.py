@@ -43,7 +43,7 @@ class RewardNetwork(nn.Module):
             return self.token_states(batch)[batch.score_positions]
         return self._padded(batch)
 
-    def token_states(self, batch: PackedBatch, picture_MC: Tensor | None = None) -> Tensor:
+    def token_states(self, batch: PackedBatch, *, picture_MC: Tensor | None = None) -> Tensor:
         """The final hidden states [T, C] of all tokens of a packed row.
 
         `picture_MC` are the row's `picture_states`, if they are known already.
@@ -60,7 +60,7 @@ class RewardNetwork(nn.Module):
         assert tree.num_calls > 0, "the backbone did not run tree attention"
         return hidden_1TC[0]
 
-    def picture_states(self, pixel_values: Tensor, grids: Tensor) -> Tensor:
+    def picture_states(self, pixel_values: Tensor, *, grids: Tensor) -> Tensor:
         """The projector's outputs [M, C] for pictures, which stand for them in the row.
 
         `pixel_values` [P, D] and `grids` [I, 3] are those of a `PackedBatch`. Not for Qwen3-VL,

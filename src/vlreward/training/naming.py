@@ -22,6 +22,7 @@ from torch.nn.functional import kl_div, log_softmax
 
 from vlreward.collation.picture_preparation import PicturePreparation
 from vlreward.collation.text import Tokenizer
+from vlreward.errors import require
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import Picture
 from vlreward.training.loop import Cost
@@ -45,7 +46,7 @@ class NamedPicture(NamedTuple):
 
     @classmethod
     def of(
-        cls, picture: Picture, marks: Sequence[Mark], preparation: PicturePreparation
+        cls, picture: Picture, *, marks: Sequence[Mark], preparation: PicturePreparation
     ) -> NamedPicture:
         """Sorts a picture's marks into its tokens' parts and their fields."""
         grid = preparation.grid(picture)
@@ -72,13 +73,7 @@ def _step(share: float, number: int) -> int:
 @cache
 def _shared(part: tuple[frozenset[str], ...]) -> tuple[Words, ...]:
     """The same tuples for the same words, as most parts of many pictures are alike."""
-    return tuple(_sorted(words) for words in part)
-
-
-@cache
-def _sorted(words: frozenset[str]) -> tuple[str, ...]:
-    """The same tuple for the same words, as there are few of them in many pictures."""
-    return tuple(sorted(words)) or (NOTHING,)
+    return tuple(tuple(sorted(words)) or (NOTHING,) for words in part)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,12 +85,21 @@ class Vocabulary:
 
     @classmethod
     def of(cls, named: Iterable[NamedPicture], tokenizer: Tokenizer) -> Vocabulary:
-        """All words of these pictures, in the order of the alphabet."""
+        """All words of these pictures, in the order of the alphabet.
+
+        Raises ConfigError if the tokenizer gives two of them one token.
+        """
         known = sorted(
             {word for one in named for part in one.parts for words in part for word in words}
         )
         ids = [tokenizer.hugging_face.encode(f" {w}", add_special_tokens=False)[-1] for w in known]
-        assert len(set(ids)) == len(known), "two words have one token"
+        clashing = [word for word, token in zip(known, ids, strict=True) if ids.count(token) > 1]
+        require(
+            not clashing,
+            place="scratch.tokenizer",
+            value=", ".join(clashing),
+            expected="a tokenizer with another last token for each word",
+        )
         return cls(
             index_of={word: index for index, word in enumerate(known)},
             token_ids_W=torch.tensor(ids),
@@ -117,27 +121,22 @@ def shares_of(named: Sequence[NamedPicture], vocabulary: Vocabulary) -> Tensor:
     return shares_MFW
 
 
-class NamingHead(nn.Module):
-    """A linear map for each field of a part; it serves the training of a base model alone."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.fields = nn.Linear(hidden_size, (NUM_PLACES - 1) * hidden_size, bias=False)
-
-    def forward(self, picture_MC: Tensor) -> Tensor:
-        """The states [M, F, C] that are to name each place; the part's own is as it is."""
-        fields_MFC = self.fields(picture_MC).unflatten(1, (NUM_PLACES - 1, -1))
-        return torch.cat([picture_MC[:, None], fields_MFC], dim=1)
-
-
 class NamingNetwork(nn.Module):
-    """A network that is taught to name, with the head that it does so with."""
+    """A network that is taught to name, with a linear map for each field of a part.
+
+    The maps serve the training of a base model alone.
+    """
 
     def __init__(self, network: RewardNetwork) -> None:
         super().__init__()
         self.network = network
         width = network.backbone.get_input_embeddings().weight.shape[1]
-        self.naming_head = NamingHead(width)
+        self.fields = nn.Linear(width, (NUM_PLACES - 1) * width, bias=False)
+
+    def place_states(self, picture_MC: Tensor) -> Tensor:
+        """The states [M, F, C] that are to name each place; the part's own is as it is."""
+        fields_MFC = self.fields(picture_MC).unflatten(1, (NUM_PLACES - 1, -1))
+        return torch.cat([picture_MC[:, None], fields_MFC], dim=1)
 
     def naming_loss(self, picture_MC: Tensor, shares_MFW: Tensor, vocabulary: Vocabulary) -> Cost:
         """How far what is said is from what is to be said, in nats: the sum over picture tokens.
@@ -148,7 +147,7 @@ class NamingNetwork(nn.Module):
         device = self.network.device
         embedding = self.network.backbone.get_input_embeddings().weight
         words_WC = embedding[vocabulary.token_ids_W.to(device)]
-        said_MFW = log_softmax((self.naming_head(picture_MC.float()) @ words_WC.float().T), dim=-1)
+        said_MFW = log_softmax((self.place_states(picture_MC.float()) @ words_WC.float().T), dim=-1)
         shares_MFW = shares_MFW.to(device)
         loss_MF = kl_div(said_MFW, shares_MFW, reduction="none").sum(dim=-1)
         guessed_M1 = said_MFW[:, 0].detach().argmax(dim=1, keepdim=True)
@@ -221,6 +220,6 @@ class NamingObjective:
         """The loss of all picture tokens."""
         network = self.network.network
         picture_MC = network.picture_states(
-            row.pixel_values.to(network.device), row.grids.to(network.device)
+            row.pixel_values.to(network.device), grids=row.grids.to(network.device)
         )
         return self.naming.loss(picture_MC, row.shares_MFW)

@@ -85,11 +85,12 @@ class NextTokenObjective:
         batch = row.batch.to(self.network.device)
         picture_MC = None
         if batch.pixel_values is not None and batch.image_grid_thw is not None:
-            picture_MC = self.network.picture_states(batch.pixel_values, batch.image_grid_thw)
-        hidden_TC = self.network.token_states(batch, picture_MC)
+            picture_MC = self.network.picture_states(batch.pixel_values, grids=batch.image_grid_thw)
+        hidden_TC = self.network.token_states(batch, picture_MC=picture_MC)
         logits_AV, target_A = self._logits(hidden_TC, row), row.target_A.to(self.network.device)
         loss = cross_entropy(logits_AV, target_A, reduction="sum")
-        if row.shares_MFW is not None and picture_MC is not None and self.naming is not None:
+        if row.shares_MFW is not None:
+            assert picture_MC is not None and self.naming is not None, "what names these shares?"
             loss = loss + self.naming.loss(picture_MC, row.shares_MFW).loss
         right = float((logits_AV.detach().argmax(dim=1) == target_A).sum())
         return Cost(loss=loss, totals={"accuracy": right})

@@ -33,7 +33,7 @@ from vlreward.training.naming import (
 from vlreward.training.next_token import NextTokenObjective, answers_right, what_is_shared
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
-from vlreward.training.validation import wilson_interval
+from vlreward.training.validation import Share
 from vlreward.world.lessons import Lesson, make_exam, make_lessons, make_text_lessons
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
@@ -111,7 +111,10 @@ class PretrainTask:
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
         """What is drawn where, at first; then answers as well."""
-        return self._naming if stage < self.config.num_naming_stages else self._answering
+        return self._naming if self._is_naming(stage) else self._answering
+
+    def _is_naming(self, stage: int) -> bool:
+        return stage < self.config.num_naming_stages
 
     @property
     def _naming(self) -> NamingObjective:
@@ -136,7 +139,7 @@ class PretrainTask:
         """Pictures to name, or demonstrations; those of one picture stay together."""
         items: list[Any]
         groups: list[Hashable]
-        if stage < self.config.num_naming_stages:
+        if self._is_naming(stage):
             items = list(self.taught.named.values())
             groups = list(range(len(items)))
         else:
@@ -164,10 +167,9 @@ class PretrainTask:
             "data_sha256": told.hexdigest(),
         }
 
-    @property
-    def num_to_validate(self) -> int:
-        """Exam questions."""
-        return len(self.exam.demonstrations)
+    def num_to_validate(self, stage: int) -> int:
+        """The exam's pictures while they are named, then its questions."""
+        return len(self.exam.named if self._is_naming(stage) else self.exam.demonstrations)
 
     def validate(self, stage: int, *, advance: Callable[[], None]) -> Measured:
         """The share of exam questions that a greedy decoder answers rightly, by family.
@@ -177,7 +179,7 @@ class PretrainTask:
         was_training = self.network.training
         self.network.eval()
         try:
-            if stage < self.config.num_naming_stages:
+            if self._is_naming(stage):
                 return self._measure_naming(advance)
             return self._measure_answers(advance)
         finally:
@@ -208,17 +210,21 @@ class PretrainTask:
             by_family.setdefault(family, []).append(is_right)
             by_skill.setdefault(skill, []).append(is_right)
             advance()
-        overall = _count([*chain.from_iterable(by_family.values())])
+        overall = Share.of([*chain.from_iterable(by_family.values())])
         tasks, skills = (
-            {name: _count(group[name]) for name in sorted(group)} for group in (by_family, by_skill)
+            {name: Share.of(group[name]) for name in sorted(group)}
+            for group in (by_family, by_skill)
         )
-        low, high = overall["interval"]
-        weakest = sorted(tasks.items(), key=lambda task: float(task[1]["accuracy"]))
+        weakest = sorted(tasks.items(), key=lambda task: task[1].accuracy)
         return Measured(
-            fields={"overall": overall, "tasks": tasks, "skills": skills},
-            curves={"accuracy": overall["accuracy"]},
-            said=f"{overall['accuracy']:.3f} [{low:.3f}, {high:.3f}] of the questions answered, "
-            "least " + "; ".join(f"{name} {task['accuracy']:.2f}" for name, task in weakest[:5]),
+            fields={
+                "overall": _describe(overall),
+                "tasks": {name: _describe(share) for name, share in tasks.items()},
+                "skills": {name: _describe(share) for name, share in skills.items()},
+            },
+            curves={"accuracy": overall.accuracy},
+            said=f"{overall} of the questions answered, least "
+            + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
@@ -283,14 +289,12 @@ def _collect(
         pictures = lesson.demonstration.prompt.pictures
         for picture, marks in zip(pictures, lesson.marks, strict=True):
             if picture not in named:
-                named[picture] = NamedPicture.of(picture, marks, encoder.preparation)
+                named[picture] = NamedPicture.of(
+                    picture, marks=marks, preparation=encoder.preparation
+                )
         after_lesson()
     return Taught(demonstrations=tuple(demonstrations), topics=tuple(topics), named=named)
 
 
-def _count(answered: Sequence[bool]) -> dict[str, Any]:
-    return {
-        "num_questions": len(answered),
-        "accuracy": sum(answered) / len(answered),
-        "interval": list(wilson_interval(sum(answered), len(answered))),
-    }
+def _describe(share: Share) -> dict[str, Any]:
+    return {"num_questions": share.num_all, **share.as_fields()}

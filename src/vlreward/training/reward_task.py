@@ -71,15 +71,14 @@ class RewardTask:
         return {
             "num_train_pairs": len(train.pairs),
             "num_multimodal_pairs": sum(pair.has_pictures for pair in train.pairs),
-            "num_validation_pairs": self.num_to_validate,
+            "num_validation_pairs": len(self.data.validation.pairs),
             "num_refused_rows": len(self.data.refused),
             "num_truncated_pairs": len(self.data.truncated),
             "num_train_tokens": train.num_tokens,
             "data_sha256": self.data.sha256,
         }
 
-    @property
-    def num_to_validate(self) -> int:
+    def num_to_validate(self, _stage: int, /) -> int:
         """Validation pairs."""
         return len(self.data.validation.pairs)
 

@@ -46,9 +46,8 @@ class Task(Protocol[Result_co]):
         """Counts for the events, and a `data_sha256` over all items in their order."""
         ...
 
-    @property
-    def num_to_validate(self) -> int:
-        """How many units a validation has; 0 if there is none."""
+    def num_to_validate(self, stage: int, /) -> int:
+        """How many units a validation in a stage has; 0 if there is none."""
         ...
 
     def validate(self, stage: int, /, *, advance: Callable[[], None]) -> Measured:

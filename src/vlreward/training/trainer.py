@@ -185,7 +185,7 @@ class Trainer(Generic[Result]):
             self._validate()
 
     def _validate(self) -> None:
-        step, num_units = self.position.step, self.task.num_to_validate
+        step, num_units = self.position.step, self.task.num_to_validate(self.position.stage)
         if not num_units or self._has_event("validation", step=step):
             return
         with self.progress.phase("Validating", total=num_units) as advance:

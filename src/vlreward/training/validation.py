@@ -98,6 +98,36 @@ def task_of(pair: PreferencePair) -> str:
     return pair.origin.task or pair.origin.source
 
 
+class Share(NamedTuple):
+    """How many of all are right."""
+
+    num_right: int
+    num_all: int
+
+    @classmethod
+    def of(cls, are_right: Sequence[bool]) -> Share:
+        """Counts; there must be one at least."""
+        return cls(sum(are_right), len(are_right))
+
+    @property
+    def accuracy(self) -> float:
+        """From 0 to 1."""
+        return self.num_right / self.num_all
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's 95 % interval."""
+        return wilson_interval(self.num_right, self.num_all)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Accuracy and interval as JSON values."""
+        return {"accuracy": self.accuracy, "interval": list(self.interval)}
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def wilson_interval(num_right: int, num_all: int) -> Interval:
     """Wilson's score interval at 95 % (Wilson 1927)."""
     share = num_right / num_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlreward.workflows.world_exam import ExamResult
+from vlreward.workflows.world_exam import HEADINGS, ExamResult
 
 _BASE = """\
 ---
@@ -80,12 +80,6 @@ def base_card(validation: Mapping[str, Any], *, command: Sequence[str]) -> str:
 
 def reward_card(result: ExamResult, *, command: Sequence[str]) -> str:
     """From an exam."""
-    lines = [
-        "| group | pairs | accuracy | unseen look | pictures shuffled |",
-        "|---|---|---|---|---|",
-    ]
-    for row in result.rows:
-        shares = (row.seen, row.unseen, row.shuffled)
-        cells = ["—" if share is None else str(share) for share in shares]
-        lines.append(f"| {' | '.join([row.name, str(row.num_pairs), *cells])} |")
+    rows = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells for row in result.rows)]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return _REWARD.format(command=" ".join(command), table="\n".join(lines))

@@ -1,7 +1,4 @@
-"""`vlreward miniature`: small models on the miniature world, a base and a reward model from it.
-
-The base model takes an hour or two on two cores, the reward model less than forty minutes.
-"""
+"""`vlreward miniature`: small models on the miniature world, a base and a reward model from it."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from vlreward.sources.write import write_parquet
 from vlreward.training.pretraining import pretrain
 from vlreward.training.run import train
 from vlreward.workflows.cards import base_card, reward_card
-from vlreward.workflows.world_exam import ExamResult, WorldExam
+from vlreward.workflows.world_exam import HEADINGS, ExamResult, WorldExam
 from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
 from vlreward.world.preferences import make_pairs, make_text_pairs
@@ -90,23 +87,15 @@ def measure(model: RewardModel, output: Path, *, command: Sequence[str]) -> None
     result = examine(
         model,
         output,
-        name="miniature",
         num_pictures=_NUM_EXAM_PICTURES,
         num_text_pairs=_NUM_EXAM_TEXT_PAIRS,
-        others={},
     )
     show(result, Console())
     add_card(output / "model", reward_card(result, command=command))
 
 
 def examine(
-    model: RewardModel,
-    output: Path,
-    *,
-    name: str,
-    num_pictures: int,
-    num_text_pairs: int,
-    others: Mapping[str, RewardModel],
+    model: RewardModel, output: Path, *, num_pictures: int, num_text_pairs: int
 ) -> ExamResult:
     """Measures a model on unseen pairs and writes exam.json and report.html into its run folder."""
     exam = WorldExam.draw(num_pictures=num_pictures, num_text_pairs=num_text_pairs, seed=_EXAM_SEED)
@@ -118,9 +107,9 @@ def examine(
     write_json_atomically(output / "exam.json", result.as_fields())
     write_world_report(
         output / "report.html",
-        name,
-        result,
-        scorers={name: model, **others},
+        name="miniature",
+        result=result,
+        scorers={"miniature": model},
         cases=make_cases(output / "cases"),
         curves=output / "curves.png",
     )
@@ -130,12 +119,10 @@ def examine(
 def show(result: ExamResult, console: Console) -> None:
     """Prints the exam's rows as a table."""
     table = Table(title="Unseen pairs: share ordered rightly, with 95 % intervals")
-    for heading in ("group", "pairs", "accuracy", "unseen look", "pictures shuffled"):
-        table.add_column(heading, justify="left" if heading == "group" else "right")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
     for row in result.rows:
-        shares = (row.seen, row.unseen, row.shuffled)
-        cells = ["—" if share is None else str(share) for share in shares]
-        table.add_row(row.name, str(row.num_pairs), *cells)
+        table.add_row(*row.cells)
     console.print(table)
 
 

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
 from vlreward.records import PreferencePair
-from vlreward.training.validation import wilson_interval, with_shuffled_pictures
+from vlreward.training.validation import Share, with_shuffled_pictures
 from vlreward.world.preferences import WorldPair, make_pairs, make_text_pairs
 
+HEADINGS = ("group", "pairs", "accuracy [95 %]", "unseen look", "pictures shuffled")
+"""Of a table of `ExamRow`s."""
 _BY_PICTURE = "decided by the picture"
 
 
@@ -48,34 +50,12 @@ def judge_pairs(
     return judged
 
 
-class Share(NamedTuple):
-    """How many of a group were ordered rightly."""
-
-    num_right: int
-    num_pairs: int
-
-    @classmethod
-    def of(cls, judged: Sequence[Judged]) -> Share | None:
-        """None for a group without pairs."""
-        return cls(sum(one.is_right for one in judged), len(judged)) if judged else None
-
-    @property
-    def accuracy(self) -> float:
-        """From 0 to 1."""
-        return self.num_right / self.num_pairs
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval."""
-        low, high = wilson_interval(self.num_right, self.num_pairs)
-        return low, high
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+def share_of(judged: Sequence[Judged]) -> Share | None:
+    """How many were ordered rightly; None for a group without pairs."""
+    return Share.of([one.is_right for one in judged]) if judged else None
 
 
-class Row(NamedTuple):
+class ExamRow(NamedTuple):
     """A group of pairs; None where a measurement does not apply to it."""
 
     name: str
@@ -84,20 +64,27 @@ class Row(NamedTuple):
     shuffled: Share | None
 
     @property
+    def shares(self) -> tuple[Share | None, Share | None, Share | None]:
+        """What was measured, in the order of `HEADINGS`."""
+        return self.seen, self.unseen, self.shuffled
+
+    @property
+    def cells(self) -> list[str]:
+        """The row as text, in the order of `HEADINGS`."""
+        said = ["—" if share is None else str(share) for share in self.shares]
+        return [self.name, str(self.num_pairs), *said]
+
+    @property
     def num_pairs(self) -> int:
         """How many pairs it has in the look of training."""
-        return self.seen.num_pairs if self.seen else 0
+        return self.seen.num_all if self.seen else 0
 
     def as_fields(self) -> dict[str, Any]:
         """All that was measured, as JSON values."""
-        measured = {"seen": self.seen, "unseen": self.unseen, "shuffled": self.shuffled}
+        measured = zip(("seen", "unseen", "shuffled"), self.shares, strict=True)
         return {
-            look: {
-                "num_pairs": share.num_pairs,
-                "accuracy": share.accuracy,
-                "interval": list(share.interval),
-            }
-            for look, share in measured.items()
+            look: {"num_pairs": share.num_all, **share.as_fields()}
+            for look, share in measured
             if share is not None
         }
 
@@ -157,7 +144,7 @@ class ExamResult:
     shuffled: list[Judged]
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ExamRow]:
         """All with pictures, those of them that the picture decides, all without pictures; then
         by family, of the pairs that the picture decides; then by what is wrong with the worse.
         """
@@ -169,14 +156,14 @@ class ExamResult:
             shuffled.setdefault(one.pair.origin.task or "", []).append(one)
         names = [_BY_PICTURE, *sorted({*seen, *text} - {_BY_PICTURE})]
         return [
-            Row("multimodal", Share.of(self.seen), Share.of(self.unseen), None),
-            Row("text", Share.of(self.text), None, None),
+            ExamRow("multimodal", share_of(self.seen), share_of(self.unseen), None),
+            ExamRow("text", share_of(self.text), None, None),
             *(
-                Row(
+                ExamRow(
                     name,
-                    Share.of(seen.get(name) or text[name]),
-                    Share.of(unseen.get(name, [])),
-                    Share.of(shuffled.get(name, [])),
+                    share_of(seen.get(name) or text[name]),
+                    share_of(unseen.get(name, [])),
+                    share_of(shuffled.get(name, [])),
                 )
                 for name in names
             ),

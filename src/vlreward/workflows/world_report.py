@@ -12,7 +12,15 @@ from vlreward.durable import write_text_atomically
 from vlreward.interfaces import Scorer
 from vlreward.pictures import read_bytes
 from vlreward.records import Picture, PreferencePair
-from vlreward.workflows.world_exam import ExamResult, Judged, Row, Share, judge_pairs
+from vlreward.training.validation import Share
+from vlreward.workflows.world_exam import (
+    HEADINGS,
+    ExamResult,
+    ExamRow,
+    Judged,
+    judge_pairs,
+    share_of,
+)
 
 _NUM_MISTAKES = 8
 _STYLE = """
@@ -33,16 +41,16 @@ img { max-width: 100%; } .shown img { height: 9rem; max-width: 100%; background:
 
 def write_world_report(
     path: Path,
+    *,
     name: str,
     result: ExamResult,
-    *,
     scorers: Mapping[str, Scorer],
     cases: Sequence[PreferencePair],
     curves: Path | None = None,
 ) -> None:
     """Writes what a scorer did in the exam, and what all scorers say of the cases."""
     judged = [*result.seen, *result.text]
-    overall = Share.of(judged)
+    overall = share_of(judged)
     sections = [
         f"<h1>{html.escape(name)} on the miniature world</h1>",
         f"<p>{_said(overall)} of {len(judged)} unseen pairs ordered rightly.</p>",
@@ -73,16 +81,14 @@ def _said(share: Share | None) -> str:
     return f"{share.accuracy:.3f} <small>[{low:.3f}, {high:.3f}]</small>"
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[ExamRow]) -> str:
     cells = "".join(
-        f"<tr><td>{html.escape(row.name)}</td>"
-        f"<td>{row.num_pairs}</td>"
-        + "".join(f"<td>{_said(share)}</td>" for share in (row.seen, row.unseen, row.shuffled))
+        f"<tr><td>{html.escape(row.name)}</td><td>{row.num_pairs}</td>"
+        + "".join(f"<td>{_said(share)}</td>" for share in row.shares)
         + "</tr>"
         for row in rows
     )
-    headings = ("group", "pairs", "accuracy [95 %]", "unseen look", "pictures shuffled")
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
         "</div>"

@@ -74,9 +74,9 @@ class Canvas:
         )
         box = _box(centre, radii, scale=1 / _NOTE_EVERY)
         if fill is not None:
-            self._note(lambda mask: mask.ellipse(box, fill=1), fill, "circle")
+            self._note(lambda mask: mask.ellipse(box, fill=1), colour=fill, name="circle")
         if outline is not None:
-            self._note(lambda mask: mask.ellipse(box, outline=1), outline, "ring")
+            self._note(lambda mask: mask.ellipse(box, outline=1), colour=outline, name="ring")
 
     def sector(self, centre: Point, radius: float, *, start: float, end: float, fill: Rgb) -> None:
         """A slice of a disc; angles in degrees, clockwise from the right."""
@@ -89,7 +89,7 @@ class Canvas:
             width=_large(self.style.line_width / 2),
         )
         box = _box(centre, (radius, radius), scale=1 / _NOTE_EVERY)
-        self._note(lambda mask: mask.pieslice(box, start, end, fill=1), fill, "slice")
+        self._note(lambda mask: mask.pieslice(box, start, end, fill=1), colour=fill, name="slice")
 
     def polygon(
         self, corners: Sequence[Point], *, fill: Rgb | None = None, name: str | None = None
@@ -101,7 +101,7 @@ class Canvas:
             return
         self._draw.polygon(points, fill=fill)
         small = [_scaled(corner, scale=1 / _NOTE_EVERY) for corner in corners]
-        self._note(lambda mask: mask.polygon(small, fill=1), fill, name)
+        self._note(lambda mask: mask.polygon(small, fill=1), colour=fill, name=name)
 
     def rectangle(
         self, low: Point, high: Point, *, fill: Rgb | None = None, name: str | None = None
@@ -114,7 +114,7 @@ class Canvas:
         wide = _large(self.style.line_width if width is None else width)
         self._draw.line([_scaled(p) for p in points], fill=colour, width=wide, joint="curve")
         small = [_scaled(point, scale=1 / _NOTE_EVERY) for point in points]
-        self._note(lambda mask: mask.line(small, fill=1), colour, "line")
+        self._note(lambda mask: mask.line(small, fill=1), colour=colour, name="line")
 
     def text(self, at: Point, text: str, *, size: float, colour: Rgb | None = None) -> None:
         """A line of text around its middle."""
@@ -144,9 +144,9 @@ class Canvas:
         return Painting(png=file.getvalue(), marks=tuple(self._marks))
 
     def _note(
-        self, draw: Callable[[ImageDraw.ImageDraw], None], colour: Rgb | None, name: str | None
+        self, draw: Callable[[ImageDraw.ImageDraw], None], *, colour: Rgb, name: str | None
     ) -> None:
-        """Notes the name and, if it is one of the palette, the colour wherever `draw` leaves ink.
+        """Notes the name, and the colour if it is of the palette, wherever `draw` leaves ink.
 
         It draws on a mask of one pixel for each place.
         """
