@@ -33,9 +33,10 @@ from vlreward.world.canvas import Mark
 PREPARATION = PicturePreparation()
 PICTURE = tiny.picture(1, width=84, height=56)
 MARKS = (
-    Mark(0.1, 0.1, "red"),
+    Mark(0.1, 0.1, "red", "red circle 12 left top bottom"),
     Mark(0.2, 0.2, "circle"),
-    Mark(0.99, 0.99, "7"),
+    Mark(0.99, 0.99, "7", "7"),
+    Mark(0.99, 0.99, "line", "line x"),
     Mark(1.0, -0.1, "x"),
 )
 NAMED = NamedPicture.of(PICTURE, marks=MARKS, preparation=PREPARATION)
@@ -60,23 +61,26 @@ def naming_of(checkpoint: RewardCheckpoint, named: NamedPicture = NAMED) -> Nami
 def test_marks_fall_into_the_tokens_that_stand_for_their_places() -> None:
     nothing = ("nothing",)
     whole = [part[0] for part in NAMED.parts]
-    assert whole == [("circle", "red"), nothing, ("x",), nothing, nothing, ("7",)]
+    assert whole == [("circle", "red"), nothing, ("x",), nothing, nothing, ("7", "line")]
     assert len(NAMED.parts) == PREPARATION.num_tokens(PICTURE)
 
 
-def test_marks_fall_into_the_fields_of_their_part() -> None:
+def test_phrases_are_said_word_by_word_and_digit_by_digit() -> None:
     nothing = ("nothing",)
-    first, last = NAMED.parts[0][1:], NAMED.parts[5][1:]
-    # A part is 28 pixels wide and high, a field 7 wide and 14 high.
-    assert first == (nothing, ("red",), ("circle",), *[nothing] * 5)
-    assert last[-1] == ("7",) and set(last[:-1]) == {nothing}
+    assert NAMED.parts[0][1:] == (("red",), ("circle",), ("1",), ("2",), ("left",))
+    assert NAMED.parts[1][1:] == (nothing,) * 5
+
+
+def test_where_two_phrases_meet_both_are_said() -> None:
+    nothing = ("nothing",)
+    assert NAMED.parts[5][1:] == (("7", "line"), ("nothing", "x"), nothing, nothing, nothing)
 
 
 def test_words_of_a_place_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
     vocabulary = naming_of(checkpoint).vocabulary
     shares_MFW = shares_of([NAMED, NAMED], vocabulary)
-    assert shares_MFW.shape == (12, 9, 5)
-    assert torch.equal(shares_MFW.sum(dim=2), torch.ones(12, 9))
+    assert shares_MFW.shape == (12, 6, 9)
+    assert torch.allclose(shares_MFW.sum(dim=2), torch.ones(12, 6))
     words = vocabulary.index_of
     assert shares_MFW[6, 0, words["red"]] == shares_MFW[0, 0, words["circle"]] == 0.5
 
@@ -89,16 +93,15 @@ def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardChec
     with torch.no_grad():
         state_MC = checkpoint.network.picture_states(row.pixel_values, grids=row.grids)
         embedding = checkpoint.network.backbone.get_input_embeddings().weight
-        words_WC = embedding[naming.vocabulary.token_ids_W]
-        odds_MFW = (naming.network.place_states(state_MC) @ words_WC.T).softmax(dim=2)
+        words_WC = embedding[naming.vocabulary.token_ids_W2].mean(dim=1)
+        odds_MFW = (naming.network.saying_states(state_MC) @ words_WC.T).softmax(dim=2)
         assert torch.allclose(odds_MFW[:, 0], (state_MC @ words_WC.T).softmax(dim=1))
         expected = 0.0
         for token, part in enumerate(NAMED.parts):
-            for place, words in enumerate(part):
+            for saying, words in enumerate(part):
                 for word in words:
-                    said = float(odds_MFW[token, place, naming.vocabulary.index_of[word]])
-                    divergence = (math.log(1 / len(words)) - math.log(said)) / len(words)
-                    expected += divergence if place == 0 else divergence / 8
+                    said = float(odds_MFW[token, saying, naming.vocabulary.index_of[word]])
+                    expected += (math.log(1 / len(words)) - math.log(said)) / len(words)
         assert float(objective.cost(row).loss) == pytest.approx(expected, rel=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from vlreward.world.canvas import Canvas, Painting
+from vlreward.world.canvas import Canvas, Painting, words_of
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.style import draw_style
 
@@ -68,3 +68,38 @@ def test_marks_lie_in_the_picture(name: str) -> None:
             assert painting.marks
             for mark in painting.marks:
                 assert -0.05 <= mark.across <= 1.05 and -0.05 <= mark.down <= 1.05
+
+
+def test_all_that_is_drawn_of_one_thing_bears_its_phrase() -> None:
+    canvas = Canvas(100, 100, STYLE)
+    with canvas.part_of("Kim longest 12"):
+        canvas.rectangle((10, 40), (30, 80), fill=STYLE.palette["red"], name="bar")
+        canvas.text((20, 90), "Kim", size=12)
+    canvas.line([(0, 80), (100, 80)], colour=STYLE.ink)
+    canvas.text((80, 20), "37%", size=12)
+    by_word = {mark.word: mark.phrase for mark in canvas.finish().marks}
+    assert by_word["bar"] == by_word["red"] == by_word["Kim"] == "Kim longest 12"
+    assert by_word["line"] == "" and by_word["3"] == by_word["%"] == "37%"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("counting", {"1", "2", "3", "4", "5", "6"}),
+        ("positions", {"left", "right", "top", "bottom"}),
+        ("overlapping circles", {"overlap", "apart"}),
+        ("grids", {"rows", "columns"}),
+        ("circled letters", {"circled", "first"}),
+        ("bar charts", {"longest"}),
+        ("line charts", {"highest", "rises", "falls"}),
+        ("pie charts", {"largest", "%"}),
+        ("tables", {"largest"}),
+    ],
+)
+def test_phrases_say_what_is_asked_for(name: str, known: set[str]) -> None:
+    rng = random.Random(f"phrases {name}")
+    said: set[str] = set()
+    for _ in range(20):
+        for painting in FAMILIES[name](rng)(rng, draw_style(rng, "seen")).paintings:
+            said.update(word for mark in painting.marks for word in words_of(mark.phrase))
+    assert known <= said

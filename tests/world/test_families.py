@@ -55,7 +55,7 @@ def test_scenes_can_be_asked_and_described(name: str, look: Look) -> None:
             )
         for painting in scene.paintings:
             height, width, channels = pixels(painting.png).shape
-            assert min(height, width) >= 50 and max(height, width) <= 180 and channels == 3
+            assert min(height, width) >= 50 and max(height, width) <= 200 and channels == 3
 
 
 @pytest.mark.parametrize(

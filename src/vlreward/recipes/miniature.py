@@ -36,7 +36,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 60_000) ->
             num_heads=4,
             num_key_value_heads=2,
             vision_hidden_size=192,
-            vision_num_layers=3,
+            vision_num_layers=4,
             vision_num_heads=4,
             # Eighteen slow frequencies let a question find a word at any distance; rows and the
             # first columns keep fast ones, so that neighbours differ.

@@ -140,7 +140,14 @@ class StagePlan(Generic[Item]):
 def made_ahead(
     make_rows: Callable[[Sequence[Item]], list[RowT]], batches: Iterable[Sequence[Item]]
 ) -> Generator[list[RowT]]:
-    """Rows of each batch, the next batch's being made in a thread while this one's are used."""
+    """Rows of each batch; beside a GPU, the next batch's are made while this one's are used.
+
+    On a CPU they are not: a second thread that uses torch keeps OpenMP from spinning, and a step on
+    two cores then takes nearly twice as long.
+    """
+    if not torch.cuda.is_available():
+        yield from map(make_rows, batches)
+        return
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending = None
         for batch in batches:

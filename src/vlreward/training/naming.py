@@ -1,12 +1,13 @@
-"""Naming what is seen: each picture token is to say which words are drawn in its part of a picture.
+"""Naming what is seen: each picture token is to say what is drawn in its part of a picture.
 
 The projector's output for a part, times the embeddings of the words, gives the odds of the words
-that are drawn anywhere in it; a linear map first, one for each field of the part, gives those of
-the field. Fields are narrow enough for a printed character. That tells the vision encoder what is
-where, hundreds of times a picture; answers tell it once, if at all.
+that are drawn anywhere in it. A linear map first, one for each word of a phrase, gives the phrase
+that is to be said of the thing that the part belongs to: of a bar, its label and its value.
+That tells the vision encoder what is where and what belongs together, hundreds of times a
+picture; answers tell it once, if at all.
 
-Shapes: M picture tokens, F places of each (the part as a whole, then its fields), W words, C width
-of the backbone.
+Shapes: M picture tokens, F sayings of each (the words of its part, then the phrase word by word), W
+words, C width of the backbone.
 """
 
 from __future__ import annotations
@@ -26,20 +27,22 @@ from vlreward.errors import require
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import Picture
 from vlreward.training.loop import Cost
-from vlreward.world.canvas import Mark
+from vlreward.world.canvas import Mark, words_of
 
 NOTHING = "nothing"
-"""What is said of a place at which nothing is drawn."""
+"""What is said where nothing is drawn, and after a phrase."""
 
-_FIELD_ROWS, _FIELD_COLUMNS = 2, 4
-NUM_PLACES = 1 + _FIELD_ROWS * _FIELD_COLUMNS
-"""The part as a whole, then its fields row by row."""
+PHRASE_LENGTH = 5
+"""How many words of a phrase are said."""
+NUM_SAYINGS = 1 + PHRASE_LENGTH
+
+_AFTER_PHRASE = (NOTHING,) * PHRASE_LENGTH
 
 Words = tuple[str, ...]
 
 
 class NamedPicture(NamedTuple):
-    """A picture and, for each of its tokens, the words that are drawn at each place of its part."""
+    """A picture and, for each of its tokens, the words that are to be said by each saying."""
 
     picture: Picture
     parts: tuple[tuple[Words, ...], ...]
@@ -48,20 +51,19 @@ class NamedPicture(NamedTuple):
     def of(
         cls, picture: Picture, *, marks: Sequence[Mark], preparation: PicturePreparation
     ) -> NamedPicture:
-        """Sorts a picture's marks into its tokens' parts and their fields."""
+        """Sorts a picture's marks into its tokens' parts."""
         grid = preparation.grid(picture)
         rows, columns = (side // preparation.merge_size for side in (grid.height, grid.width))
         found: list[list[set[str]]] = [
-            [set() for _ in range(NUM_PLACES)] for _ in range(rows * columns)
+            [set() for _ in range(NUM_SAYINGS)] for _ in range(rows * columns)
         ]
         for mark in marks:
-            row, field_row = divmod(_step(mark.down, rows * _FIELD_ROWS), _FIELD_ROWS)
-            column, field_column = divmod(
-                _step(mark.across, columns * _FIELD_COLUMNS), _FIELD_COLUMNS
-            )
-            part = found[row * columns + column]
+            part = found[_step(mark.down, rows) * columns + _step(mark.across, columns)]
             part[0].add(mark.word)
-            part[1 + field_row * _FIELD_COLUMNS + field_column].add(mark.word)
+            if mark.phrase:
+                words = [*words_of(mark.phrase)[:PHRASE_LENGTH], *_AFTER_PHRASE]
+                for said, word in zip(part[1:], words, strict=False):
+                    said.add(word)
         return cls(picture, tuple(_shared(tuple(map(frozenset, part))) for part in found))
 
 
@@ -78,10 +80,13 @@ def _shared(part: tuple[frozenset[str], ...]) -> tuple[Words, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Vocabulary:
-    """The words to name, and the token that stands for each: the last one of " word"."""
+    """The words to say, and the two tokens that stand for each, within a sentence and at its start.
+
+    So what is seen is like what is said.
+    """
 
     index_of: dict[str, int]
-    token_ids_W: Tensor
+    token_ids_W2: Tensor
 
     @classmethod
     def of(cls, named: Iterable[NamedPicture], tokenizer: Tokenizer) -> Vocabulary:
@@ -92,8 +97,8 @@ class Vocabulary:
         known = sorted(
             {word for one in named for part in one.parts for words in part for word in words}
         )
-        ids = [tokenizer.hugging_face.encode(f" {w}", add_special_tokens=False)[-1] for w in known]
-        clashing = [word for word, token in zip(known, ids, strict=True) if ids.count(token) > 1]
+        ids = [_tokens_of(word, tokenizer) for word in known]
+        clashing = [word for word, tokens in zip(known, ids, strict=True) if ids.count(tokens) > 1]
         require(
             not clashing,
             place="scratch.tokenizer",
@@ -102,27 +107,35 @@ class Vocabulary:
         )
         return cls(
             index_of={word: index for index, word in enumerate(known)},
-            token_ids_W=torch.tensor(ids),
+            token_ids_W2=torch.tensor(ids),
         )
+
+
+def _tokens_of(word: str, tokenizer: Tokenizer) -> tuple[int, int]:
+    """The last token of " word", and the one of "word" if it is one."""
+    within, alone = (
+        tokenizer.hugging_face.encode(text, add_special_tokens=False) for text in (f" {word}", word)
+    )
+    return within[-1], alone[0] if len(alone) == 1 else within[-1]
 
 
 def shares_of(named: Sequence[NamedPicture], vocabulary: Vocabulary) -> Tensor:
     """What is to be said [M, F, W] of all tokens of the pictures: their words in equal shares."""
     parts = [part for one in named for part in one.parts]
     told = [
-        (token, place, vocabulary.index_of[word], 1 / len(words))
+        (token, saying, vocabulary.index_of[word], 1 / len(words))
         for token, part in enumerate(parts)
-        for place, words in enumerate(part)
+        for saying, words in enumerate(part)
         for word in words
     ]
-    tokens, places, words, shares = zip(*told, strict=True)
-    shares_MFW = torch.zeros(len(parts), NUM_PLACES, len(vocabulary.index_of))
-    shares_MFW[list(tokens), list(places), list(words)] = torch.tensor(shares)
+    tokens, sayings, words, shares = zip(*told, strict=True)
+    shares_MFW = torch.zeros(len(parts), NUM_SAYINGS, len(vocabulary.index_of))
+    shares_MFW[list(tokens), list(sayings), list(words)] = torch.tensor(shares)
     return shares_MFW
 
 
 class NamingNetwork(nn.Module):
-    """A network that is taught to name, with a linear map for each field of a part.
+    """A network that is taught to name, with a linear map for each word of a phrase.
 
     The maps serve the training of a base model alone.
     """
@@ -131,30 +144,29 @@ class NamingNetwork(nn.Module):
         super().__init__()
         self.network = network
         width = network.backbone.get_input_embeddings().weight.shape[1]
-        self.fields = nn.Linear(width, (NUM_PLACES - 1) * width, bias=False)
+        self.phrase = nn.Linear(width, PHRASE_LENGTH * width, bias=False)
 
-    def place_states(self, picture_MC: Tensor) -> Tensor:
-        """The states [M, F, C] that are to name each place; the part's own is as it is."""
-        fields_MFC = self.fields(picture_MC).unflatten(1, (NUM_PLACES - 1, -1))
-        return torch.cat([picture_MC[:, None], fields_MFC], dim=1)
+    def saying_states(self, picture_MC: Tensor) -> Tensor:
+        """The states [M, F, C] that are to say each saying; the part's own is as it is."""
+        phrase_MFC = self.phrase(picture_MC).unflatten(1, (PHRASE_LENGTH, -1))
+        return torch.cat([picture_MC[:, None], phrase_MFC], dim=1)
 
     def naming_loss(self, picture_MC: Tensor, shares_MFW: Tensor, vocabulary: Vocabulary) -> Cost:
         """How far what is said is from what is to be said, in nats: the sum over picture tokens.
 
-        A token's loss is its part's and the mean of its fields'. `accuracy` counts the tokens
-        whose most probable word is drawn in the part.
+        A token's loss is the sum over its sayings. `accuracy` counts the tokens all of whose most
+        probable words are to be said.
         """
         device = self.network.device
         embedding = self.network.backbone.get_input_embeddings().weight
-        words_WC = embedding[vocabulary.token_ids_W.to(device)]
-        said_MFW = log_softmax((self.place_states(picture_MC.float()) @ words_WC.float().T), dim=-1)
+        words_WC = embedding[vocabulary.token_ids_W2.to(device)].float().mean(dim=1)
+        said_MFW = log_softmax(self.saying_states(picture_MC.float()) @ words_WC.T, dim=-1)
         shares_MFW = shares_MFW.to(device)
-        loss_MF = kl_div(said_MFW, shares_MFW, reduction="none").sum(dim=-1)
-        guessed_M1 = said_MFW[:, 0].detach().argmax(dim=1, keepdim=True)
-        num_right = float((shares_MFW[:, 0].gather(1, guessed_M1) > 0).sum())
+        guessed_MF1 = said_MFW.detach().argmax(dim=-1, keepdim=True)
+        is_right_MF = shares_MFW.gather(-1, guessed_MF1).squeeze(-1) > 0
         return Cost(
-            loss=loss_MF[:, 0].sum() + loss_MF[:, 1:].mean(dim=1).sum(),
-            totals={"accuracy": num_right},
+            loss=kl_div(said_MFW, shares_MFW, reduction="sum"),
+            totals={"accuracy": float(is_right_MF.all(dim=1).sum())},
         )
 
 

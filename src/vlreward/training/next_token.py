@@ -3,8 +3,8 @@
 Demonstrations that show the same pictures lie in one tree, so the pictures are read once for all.
 Where it is known what is drawn where, the picture's tokens are to name it too (see `naming`).
 
-Shapes: T tokens of a row, A answer tokens in it, M picture tokens, F places of each, W words to
-name, C width of the backbone, V vocabulary.
+Shapes: T tokens of a row, A answer tokens in it, M picture tokens, F sayings of each, W words to
+say, C width of the backbone, V vocabulary.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Drawing with smooth edges: everything is drawn large and averaged down.
 
 Coordinates and widths are in pixels of the finished picture, x to the right and y down. What is
-drawn is also noted in words, each with the places where it can be seen.
+drawn is also noted in words, each with the places where it can be seen, and with a phrase about the
+thing that it is a part of.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -27,12 +29,19 @@ _NOTE_EVERY = 3.5
 _PIECES = re.compile(r"[A-Za-z]+|\S")
 
 
+def words_of(text: str) -> list[str]:
+    """Its words, and its digits and signs one by one."""
+    return _PIECES.findall(text)
+
+
 class Mark(NamedTuple):
     """A word for what is drawn at a place, in shares of the picture's width and height."""
 
     across: float
     down: float
     word: str
+    phrase: str = ""
+    """What is to be said of the thing that this is a part of, such as "Kim longest 12"."""
 
 
 class Painting(NamedTuple):
@@ -53,6 +62,14 @@ class Canvas:
         self._image = Image.new("RGB", size, style.background)
         self._draw = ImageDraw.Draw(self._image)
         self._marks: list[Mark] = []
+        self._phrase = ""
+
+    @contextmanager
+    def part_of(self, phrase: str) -> Iterator[None]:
+        """What is drawn within belongs to one thing, of which the phrase is true."""
+        before, self._phrase = self._phrase, phrase
+        yield
+        self._phrase = before
 
     def circle(
         self, centre: Point, radius: float, *, fill: Rgb | None = None, outline: Rgb | None = None
@@ -117,7 +134,7 @@ class Canvas:
         self._note(lambda mask: mask.line(small, fill=1), colour=colour, name="line")
 
     def text(self, at: Point, text: str, *, size: float, colour: Rgb | None = None) -> None:
-        """A line of text around its middle."""
+        """A line of text around its middle; it is its own phrase if it is a part of nothing."""
         self._draw.text(
             _scaled(at),
             text,
@@ -126,12 +143,13 @@ class Canvas:
             anchor="mm",
         )
         left = at[0] - self.text_width(text, size=size) / 2
+        phrase = self._phrase or text
         for piece in _PIECES.finditer(text):
             for index in range(*piece.span()):
                 before = self.text_width(text[:index], size=size)
                 middle = before + self.text_width(text[index], size=size) / 2
                 across, down = (left + middle) / self.width, at[1] / self.height
-                self._marks.append(Mark(across, down, piece.group()))
+                self._marks.append(Mark(across, down, piece.group(), phrase))
 
     def text_width(self, text: str, *, size: float) -> float:
         """How wide the text would be."""
@@ -157,7 +175,7 @@ class Canvas:
         draw(ImageDraw.Draw(mask))
         for row, column in np.argwhere(np.asarray(mask)).tolist():
             across, down = column * _NOTE_EVERY / self.width, row * _NOTE_EVERY / self.height
-            self._marks += [Mark(across, down, word) for word in words]
+            self._marks += [Mark(across, down, word, self._phrase) for word in words]
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from vlreward.world.canvas import Painting
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.style import Look, draw_style
 
-_CELL = 160
+_CELL = 200
 _LABEL_HEIGHT = 18
 _NUM_PICTURES = 7
 

@@ -214,7 +214,7 @@ def _docstrings(library: Path) -> Iterator[str]:
 
 
 def _world_words() -> list[str]:
-    """Every word of the miniature world, with the space before it where there is one."""
+    """Every word of the miniature world, with and without a space before it."""
     lessons = chain(
         make_lessons(num_pictures=_NUM_WORLD_PICTURES, seed=0, split="train"),
         make_text_lessons(num_lessons=_NUM_WORLD_TASKS, seed=0, split="train"),
@@ -224,9 +224,8 @@ def _world_words() -> list[str]:
         shown = lesson.demonstration
         text = [part for part in shown.prompt.messages[0].content if isinstance(part, str)]
         for said in (*text, shown.response.text):
-            words.update(re.findall(r" ?[A-Za-z]+", said))
-    # Words in capitals are letters in a row, which are to be read one by one.
-    return sorted(word for word in words if not word.strip()[1:].isupper())
+            words.update(re.findall(r"[A-Za-z]+", said))
+    return [f"{space}{word}" for word in sorted(words) for space in ("", " ")]
 
 
 def _without_rulers(text: str) -> str:

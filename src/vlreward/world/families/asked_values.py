@@ -40,6 +40,11 @@ class AskValues:
         """The questions with their answers for these values."""
         return self._extreme_question(values), self._reading(values), self._arithmetic(values)
 
+    def phrase(self, label: str, values: Mapping[str, int]) -> str:
+        """What is to be said of one label's part: its value, and whether it is the greatest."""
+        is_top = values[label] == max(values.values())
+        return f"{label} {self.extreme if is_top else 'is'} {values[label]}{self.unit}"
+
     def _extreme_question(self, values: Mapping[str, int]) -> Question:
         top = max(values, key=lambda label: values[label])
         return Question(

@@ -18,7 +18,8 @@ _LABEL_SETS = (
     ("Ann", "Bob", "Eve", "Kim", "Tom"),
     ("tea", "milk", "rice", "salt", "oil"),
 )
-_LABEL_SIZE = 10.5
+_LABEL_SIZE = 13.5
+_TABLE_SIZE = 15.0
 
 
 def bar_charts(rng: random.Random) -> Painter:
@@ -28,8 +29,8 @@ def bar_charts(rng: random.Random) -> Painter:
 
     def paint(rng: random.Random, style: Style) -> Scene:
         values = dict(zip(labels, _distinct(rng, len(labels), low=2, high=20), strict=True))
-        canvas = Canvas(24 + 25 * len(labels), rng.randint(98, 140), style)
-        _draw_bars(rng, canvas, values)
+        canvas = Canvas(16 + 36 * len(labels), rng.randint(112, 154), style)
+        _draw_bars(rng, canvas, values, ask=ask)
         return Scene(
             paintings=(canvas.finish(),),
             facts=tuple(f"{label} is {value}." for label, value in values.items()),
@@ -48,8 +49,8 @@ def line_charts(rng: random.Random) -> Painter:
 
     def paint(rng: random.Random, style: Style) -> Scene:
         values = dict(zip(labels, _distinct(rng, len(labels), low=2, high=20), strict=True))
-        canvas = Canvas(28 * len(labels) + 10, rng.randint(98, 126), style)
-        _draw_line_chart(rng, canvas, values)
+        canvas = Canvas(34 * len(labels) + 12, rng.randint(112, 140), style)
+        _draw_line_chart(rng, canvas, values, ask=ask)
         before, after = values[labels[-2]], values[labels[-1]]
         does = "rises" if after > before else "falls"
         answer = Answer(
@@ -75,18 +76,19 @@ def pie_charts(rng: random.Random) -> Painter:
     def paint(rng: random.Random, style: Style) -> Scene:
         shares = _shares(rng, len(labels))
         values = dict(zip(labels, shares, strict=True))
-        canvas = Canvas(154, 112, style)
+        canvas = Canvas(168, 140, style)
         colours = rng.sample(COLOUR_NAMES, len(labels))
         start = rng.uniform(0, 360)
         for index, (label, share) in enumerate(values.items()):
             end = start + 3.6 * share
             fill = style.palette[colours[index]]
-            canvas.sector((52, 56), 44, start=start, end=end, fill=fill)
+            y = 70 + 34 * (index - (len(labels) - 1) / 2)
+            with canvas.part_of(ask.phrase(label, values)):
+                canvas.sector((56, 70), 50, start=start, end=end, fill=fill)
+                canvas.rectangle((112, y - 12), (124, y + 12), fill=fill)
+                canvas.text((145, y - 7), label, size=_LABEL_SIZE)
+                canvas.text((145, y + 8), f"{share}%", size=_LABEL_SIZE)
             start = end
-            y = 56 + 22 * (index - (len(labels) - 1) / 2)
-            canvas.rectangle((102, y - 5), (112, y + 5), fill=fill)
-            canvas.text((134, y - 5), label, size=10)
-            canvas.text((134, y + 6), f"{share}%", size=10)
         return Scene(
             paintings=(canvas.finish(),),
             facts=tuple(
@@ -107,15 +109,16 @@ def tables(rng: random.Random) -> Painter:
 
     def paint(rng: random.Random, style: Style) -> Scene:
         values = dict(zip(labels, _distinct(rng, len(labels), low=2, high=60), strict=True))
-        row_height = rng.uniform(19, 23)
-        canvas = Canvas(rng.randint(98, 126), round(row_height * len(labels) + 12), style)
+        row_height = rng.uniform(24, 29)
+        canvas = Canvas(rng.randint(112, 140), round(row_height * len(labels) + 12), style)
         middle = 0.55 * canvas.width
         for index, (label, value) in enumerate(values.items()):
             top = 6 + index * row_height
             canvas.rectangle((6, top), (canvas.width - 6, top + row_height))
-            canvas.text(((6 + middle) / 2, top + row_height / 2), label, size=11.5)
-            right = (middle + canvas.width - 6) / 2
-            canvas.text((right, top + row_height / 2), str(value), size=11.5)
+            with canvas.part_of(ask.phrase(label, values)):
+                canvas.text(((6 + middle) / 2, top + row_height / 2), label, size=_TABLE_SIZE)
+                right = (middle + canvas.width - 6) / 2
+                canvas.text((right, top + row_height / 2), str(value), size=_TABLE_SIZE)
         bottom = 6 + len(labels) * row_height
         canvas.line([(middle, 6), (middle, bottom)], colour=style.ink)
         return Scene(
@@ -145,10 +148,12 @@ def _shares(rng: random.Random, count: int) -> list[int]:
             return shares
 
 
-def _draw_bars(rng: random.Random, canvas: Canvas, values: Mapping[str, int]) -> None:
+def _draw_bars(
+    rng: random.Random, canvas: Canvas, values: Mapping[str, int], *, ask: AskValues
+) -> None:
     """Bars on a base line, each with its label below and its value on top."""
     style = canvas.style
-    base, top = canvas.height - 18, 18
+    base, top = canvas.height - 22, 22
     one_colour = rng.random() < 0.5
     names = (
         [rng.choice(COLOUR_NAMES)] * len(values)
@@ -160,18 +165,20 @@ def _draw_bars(rng: random.Random, canvas: Canvas, values: Mapping[str, int]) ->
         middle = 8 + (index + 0.5) * step
         high = base - (base - top) * value / max(values.values())
         fill = style.palette[names[index]]
-        canvas.rectangle(
-            (middle - 0.33 * step, high), (middle + 0.33 * step, base), fill=fill, name="bar"
-        )
-        canvas.text((middle, base + 9), label, size=_LABEL_SIZE)
-        canvas.text((middle, high - 8), str(value), size=_LABEL_SIZE)
+        low, far = (middle - 0.33 * step, high), (middle + 0.33 * step, base)
+        with canvas.part_of(ask.phrase(label, values)):
+            canvas.rectangle(low, far, fill=fill, name="bar")
+            canvas.text((middle, base + 11), label, size=_LABEL_SIZE)
+            canvas.text((middle, high - 10), str(value), size=_LABEL_SIZE)
     canvas.line([(6, base), (canvas.width - 6, base)], colour=style.ink)
 
 
-def _draw_line_chart(rng: random.Random, canvas: Canvas, values: Mapping[str, int]) -> None:
+def _draw_line_chart(
+    rng: random.Random, canvas: Canvas, values: Mapping[str, int], *, ask: AskValues
+) -> None:
     """A line through points, each with its label below the axis and its value above itself."""
     style = canvas.style
-    base, top = canvas.height - 22, 22
+    base, top = canvas.height - 28, 24
     step = (canvas.width - 12) / len(values)
     largest = max(values.values())
     points = [
@@ -180,8 +187,12 @@ def _draw_line_chart(rng: random.Random, canvas: Canvas, values: Mapping[str, in
     ]
     colour = style.palette[rng.choice(COLOUR_NAMES)]
     canvas.line(points, colour=colour)
+    before = None
     for (x, y), (label, value) in zip(points, values.items(), strict=True):
-        canvas.circle((x, y), 2.5, fill=colour)
-        canvas.text((x, canvas.height - 9), label, size=_LABEL_SIZE)
-        canvas.text((x, y - 9), str(value), size=_LABEL_SIZE)
+        trend = "" if before is None else "rises" if value > before else "falls"
+        before = value
+        with canvas.part_of(f"{ask.phrase(label, values)} {trend}"):
+            canvas.circle((x, y), 2.5, fill=colour)
+            canvas.text((x, canvas.height - 11), label, size=_LABEL_SIZE)
+            canvas.text((x, y - 11), str(value), size=_LABEL_SIZE)
     canvas.line([(6, base + 4), (canvas.width - 6, base + 4)], colour=style.ink)

@@ -11,7 +11,7 @@ from vlreward.world.style import COLOUR_NAMES, Style, is_dark
 
 _ANGLES = (30, 45, 60, 90, 120, 180)
 _TRIPLES = ((3, 4, 5), (6, 8, 10), (5, 12, 13), (8, 15, 17), (9, 12, 15))
-_SIZE = 11.5
+_SIZE = 14.5
 
 
 def sectors(rng: random.Random) -> Painter:
@@ -27,7 +27,7 @@ def sectors(rng: random.Random) -> Painter:
         angle = rng.choice(_ANGLES)
         fitting = [r for r in range(2, 13) if angle * r * r % 360 == 0]
         radius = rng.choice(fitting)
-        canvas = Canvas(rng.randint(112, 140), rng.randint(112, 140), style)
+        canvas = Canvas(rng.randint(126, 154), rng.randint(126, 154), style)
         _draw_sector(rng, canvas, radius=radius, angle=angle)
         area = angle * radius * radius // 360
         read = (f"The radius is {radius}.", f"The angle is {angle}°.")
@@ -65,7 +65,7 @@ def triangle_angles(rng: random.Random) -> Painter:
                 if 30 <= 180 - a - b <= 100
             ]
         )
-        canvas = Canvas(rng.randint(126, 154), rng.randint(112, 140), style)
+        canvas = Canvas(rng.randint(140, 168), rng.randint(126, 154), style)
         labels = (f"{angles[0]}°", f"{angles[1]}°", "x")
         _draw_triangle(canvas, angles=angles, labels=labels)
         read = (f"One angle is {angles[0]}°.", f"Another angle is {angles[1]}°.")
@@ -91,7 +91,7 @@ def right_triangles(rng: random.Random) -> Painter:
     def paint(rng: random.Random, style: Style) -> Scene:
         short, long, longest = rng.choice(_TRIPLES)
         legs = (short, long) if rng.random() < 0.5 else (long, short)
-        canvas = Canvas(rng.randint(112, 140), rng.randint(112, 140), style)
+        canvas = Canvas(rng.randint(126, 154), rng.randint(126, 154), style)
         _draw_right_triangle(canvas, legs=legs)
         read = (f"One leg is {legs[0]}.", f"The other leg is {legs[1]}.")
         squares = f"{legs[0] ** 2} + {legs[1] ** 2} = {longest**2}"
@@ -119,7 +119,7 @@ def _draw_sector(rng: random.Random, canvas: Canvas, *, radius: int, angle: int)
         corner = (0.5 * canvas.width, 0.78 * canvas.height)
     fill = style.palette[rng.choice(COLOUR_NAMES)]
     canvas.sector(corner, reach, start=-angle, end=0, fill=fill)
-    canvas.text((corner[0] + reach / 2, corner[1] + 10), str(radius), size=_SIZE)
+    canvas.text((corner[0] + reach / 2, corner[1] + 12), str(radius), size=_SIZE)
     inner = math.radians(-angle / 2)
     middle = (
         corner[0] + 0.55 * reach * math.cos(inner),
@@ -151,8 +151,8 @@ def _draw_triangle(
 
 def _draw_right_triangle(canvas: Canvas, *, legs: tuple[int, int]) -> None:
     """The right angle at the lower left; the legs' lengths beside them, x at the longest side."""
-    scale = min((canvas.width - 44) / legs[0], (canvas.height - 40) / legs[1])
-    corner = (26.0, canvas.height - 24.0)
+    scale = min((canvas.width - 50) / legs[0], (canvas.height - 46) / legs[1])
+    corner = (32.0, canvas.height - 28.0)
     right = (corner[0] + scale * legs[0], corner[1])
     top = (corner[0], corner[1] - scale * legs[1])
     canvas.polygon([corner, right, top])
@@ -161,8 +161,8 @@ def _draw_right_triangle(canvas: Canvas, *, legs: tuple[int, int]) -> None:
         colour=canvas.style.ink,
         width=1,
     )
-    canvas.text(((corner[0] + right[0]) / 2, corner[1] + 11), str(legs[0]), size=_SIZE)
-    canvas.text((corner[0] - 13, (corner[1] + top[1]) / 2), str(legs[1]), size=_SIZE)
+    canvas.text(((corner[0] + right[0]) / 2, corner[1] + 13), str(legs[0]), size=_SIZE)
+    canvas.text((corner[0] - 16, (corner[1] + top[1]) / 2), str(legs[1]), size=_SIZE)
     canvas.text(((right[0] + top[0]) / 2 + 9, (right[1] + top[1]) / 2 - 9), "x", size=_SIZE)
 
 

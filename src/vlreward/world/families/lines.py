@@ -12,6 +12,7 @@ from vlreward.world.style import COLOUR_NAMES, Style
 from vlreward.world.wording import number_of, sentence, with_article
 
 _LETTERS = "ABCDEFGHJKLMNPRSTUVXYZ"
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 def overlapping_circles(rng: random.Random) -> Painter:
@@ -53,7 +54,8 @@ def crossing_lines(rng: random.Random) -> Painter:
         first, second = _bent_lines(rng, width, height, num_crossings=wanted)
         canvas = Canvas(width, height, style)
         for name, points in zip(names, (first, second), strict=True):
-            canvas.line(points, colour=style.palette[name])
+            with canvas.part_of(f"{name} line {wanted}"):
+                canvas.line(points, colour=style.palette[name])
         times = ("do not cross", "cross once", "cross twice")[wanted]
         said = f"The lines {times}."
         question = Question(
@@ -106,29 +108,31 @@ def grids(rng: random.Random) -> Painter:
 
 
 def circled_letters(rng: random.Random) -> Painter:
-    """Which letter of a word is circled, and what the word is."""
+    """Which letter of a row is circled, and which ones there are."""
     length = rng.randint(3, 5)
     text = rng.choice(("Which letter is circled?", "Which letter has a ring around it?"))
 
     def paint(rng: random.Random, style: Style) -> Scene:
         letters = rng.sample(_LETTERS, length)
         place = rng.randrange(length)
-        size = rng.uniform(17, 23)
+        size = rng.uniform(18, 25)
         canvas = Canvas(round(size * 1.15 * length + 24), rng.randint(56, 98), style)
         step = (canvas.width - 24) / length
         for index, letter in enumerate(letters):
             centre = (12 + (index + 0.5) * step, canvas.height / 2)
-            canvas.text(centre, letter, size=size)
-            if index == place:
-                ring = style.palette[rng.choice(COLOUR_NAMES)]
-                canvas.ellipse(centre, (0.52 * step + 1.5, 0.85 * size), outline=ring)
-        word = "".join(letters)
-        ordinal = ("first", "second", "third", "fourth", "fifth")[place]
-        steps = (f"The word is {word}.", f"The ring is around the {ordinal} letter.")
+            is_circled = index == place
+            with canvas.part_of(f"{letter} {_ORDINALS[index]} {'circled' if is_circled else ''}"):
+                canvas.text(centre, letter, size=size)
+                if is_circled:
+                    ring = style.palette[rng.choice(COLOUR_NAMES)]
+                    canvas.ellipse(centre, (0.52 * step + 1.5, 0.85 * size), outline=ring)
+        letters_said = " ".join(letters)
+        ordinal = _ORDINALS[place]
+        steps = (f"The letters are {letters_said}.", f"The ring is around the {ordinal} letter.")
         answer = Answer(
             value=letters[place], sentence=f"The letter {letters[place]} is circled.", steps=steps
         )
-        read = Answer(value=word, sentence=f"The letters are {word}.")
+        read = Answer(value=letters_said, sentence=f"The letters are {letters_said}.")
         return Scene(
             paintings=(canvas.finish(),),
             facts=(*steps, answer.sentence),
@@ -152,7 +156,8 @@ def _draw_two_rings(
     for sign, radius, name in zip((-1, 1), radii, names, strict=True):
         x = canvas.width / 2 + sign * half * math.cos(angle)
         y = canvas.height / 2 + sign * half * math.sin(angle)
-        canvas.circle((x, y), radius, outline=canvas.style.palette[name])
+        with canvas.part_of(f"{name} circle {'overlap' if overlap > 0 else 'apart'}"):
+            canvas.circle((x, y), radius, outline=canvas.style.palette[name])
 
 
 def _bent_lines(
@@ -174,14 +179,15 @@ def _draw_grid(rng: random.Random, canvas: Canvas, *, rows: int, columns: int) -
     across, down = (canvas.width - 2 * low) / columns, (canvas.height - 2 * high) / rows
     fill = canvas.style.palette[rng.choice(COLOUR_NAMES)]
     filled = rng.choice((0.0, 0.0, 0.3))
-    for row, column in product(range(rows), range(columns)):
-        if rng.random() < filled:
-            corner = (low + column * across, high + row * down)
-            canvas.rectangle(corner, (corner[0] + across, corner[1] + down), fill=fill)
     ink = canvas.style.ink
-    for row in range(rows + 1):
-        y = high + row * down
-        canvas.line([(low, y), (canvas.width - low, y)], colour=ink)
-    for column in range(columns + 1):
-        x = low + column * across
-        canvas.line([(x, high), (x, canvas.height - high)], colour=ink)
+    with canvas.part_of(f"{rows} rows {columns} columns"):
+        for row, column in product(range(rows), range(columns)):
+            if rng.random() < filled:
+                corner = (low + column * across, high + row * down)
+                canvas.rectangle(corner, (corner[0] + across, corner[1] + down), fill=fill)
+        for row in range(rows + 1):
+            y = high + row * down
+            canvas.line([(low, y), (canvas.width - low, y)], colour=ink)
+        for column in range(columns + 1):
+            x = low + column * across
+            canvas.line([(x, high), (x, canvas.height - high)], colour=ink)

@@ -17,6 +17,9 @@ from vlreward.world.wording import sentence, with_article
 SHAPES = ("circle", "square", "triangle", "star")
 PLURALS = {name: f"{name}s" for name in SHAPES}
 
+_SIDES = (("left", 0, -1), ("right", 0, 1), ("top", 1, -1), ("bottom", 1, 1))
+"""Each side with the coordinate that tells how near a shape is, and the direction in which."""
+
 _MARGIN = 3.0
 
 
@@ -65,11 +68,24 @@ class _Drawing:
         canvas = Canvas(self.width, self.height, style)
         for shape in self.shapes:
             fill = style.palette[shape.colour]
-            if shape.name == "circle":
-                canvas.circle(shape.centre, shape.radius, fill=fill)
-            else:
-                canvas.polygon(_corners(shape), fill=fill, name=shape.name)
+            with canvas.part_of(self._phrase(shape)):
+                if shape.name == "circle":
+                    canvas.circle(shape.centre, shape.radius, fill=fill)
+                else:
+                    canvas.polygon(_corners(shape), fill=fill, name=shape.name)
         return canvas.finish()
+
+    def _phrase(self, shape: _Shape) -> str:
+        """The shape, how many are of its kind, and the sides that it is the nearest to."""
+        count = sum(one.name == shape.name for one in self.shapes)
+        nearest = ["middle", "middle"]
+        for side, axis, sign in _SIDES:
+            others = [one for one in self.shapes if one is not shape]
+            if others and all(
+                sign * shape.centre[axis] > sign * one.centre[axis] for one in others
+            ):
+                nearest[axis] = side
+        return f"{shape} {count} {' '.join(nearest)}"
 
 
 def single_shapes(rng: random.Random) -> Painter:
@@ -158,9 +174,7 @@ def colours(rng: random.Random) -> Painter:
 
 def positions(rng: random.Random) -> Painter:
     """Which of several shapes lies furthest to one side."""
-    side, axis, sign = rng.choice(
-        (("left", 0, -1), ("right", 0, 1), ("top", 1, -1), ("bottom", 1, 1))
-    )
+    side, axis, sign = rng.choice(_SIDES)
     count = rng.randint(2, 4)
     text = rng.choice(
         (f"Which shape is nearest to the {side}?", f"Which shape lies closest to the {side} edge?")
