@@ -73,17 +73,14 @@ def _run(name: str, arguments: Arguments) -> list[str]:
     lines = [f"Trained on {name}, {_EPOCHS[name]} epochs:", ""]
     lines += ["| task | pairs | accuracy [95 %] | pictures shuffled [95 %] |", "|---|---|---|---|"]
     lines += [
-        f"| {one.task} | {one.num_pairs} | {_cell(one)} | {_cell(control.get(one.task))} |"
+        f"| {one.task} | {one.share.num_all} | {_cell(one)} | {_cell(control.get(one.task))} |"
         for one in found.by_task
     ]
-    return [*lines, f"| all | {found.overall.num_pairs} | {_cell(found.overall)} | |", ""]
+    return [*lines, f"| all | {found.overall.share.num_all} | {_cell(found.overall)} | |", ""]
 
 
 def _cell(result: TaskResult | None) -> str:
-    if result is None:
-        return "—"
-    low, high = result.interval
-    return f"{result.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+    return "—" if result is None else str(result.share)
 
 
 if __name__ == "__main__":

@@ -60,10 +60,11 @@ def test_ranks_name_the_best_response_first(model: RewardModel) -> None:
     assert [rewards[index] for index in ranked] == sorted(rewards, reverse=True)
 
 
-def test_equal_responses_keep_their_order_in_the_ranking(model: RewardModel) -> None:
-    best, *_ = model.rank(QUESTION, RESPONSES)
-    twice = [RESPONSES[best], RESPONSES[best], *RESPONSES]
-    assert model.rank(QUESTION, twice)[:3] == [0, 1, best + 2]
+def test_equal_rewards_keep_their_order_in_the_ranking(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RewardModel, "score", lambda *_, **__: [0.5, 2.0, 2.0, 0.5])
+    assert model.rank(QUESTION, ["a", "b", "c", "d"]) == [1, 2, 0, 3]
 
 
 def test_a_text_a_list_of_messages_and_a_prompt_are_the_same_prompt(model: RewardModel) -> None:

@@ -135,7 +135,7 @@ class RewardModel:
         *,
         images: Sequence[ImageInput] = (),
     ) -> list[int]:
-        """The responses' indices, the best one first; equal ones keep their order."""
+        """The responses' indices, the best one first; equal rewards keep their order."""
         rewards = self.score(prompt, responses, images=images)
         return sorted(range(len(rewards)), key=lambda index: -rewards[index])
 

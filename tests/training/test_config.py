@@ -100,7 +100,6 @@ def test_the_papers_run_has_its_two_stages_of_two_epochs_and_a_frozen_vision_enc
         ("num_exam_pictures", 0),
         ("num_questions", -1),
         ("num_text_lessons", -1),
-        ("num_naming_stages", 2),
     ],
 )
 def test_a_base_models_run_with_an_impossible_value_is_refused(key: str, value: int) -> None:
@@ -108,6 +107,12 @@ def test_a_base_models_run_with_an_impossible_value_is_refused(key: str, value: 
     with pytest.raises(ConfigError) as refused:
         replace(miniature_base(output="run"), **changes)
     assert refused.value.place == key
+
+
+def test_a_base_models_run_names_first_and_answers_then() -> None:
+    config = miniature_base(output="run")
+    with pytest.raises(ConfigError, match="one to name, one to answer"):
+        replace(config, stages=config.stages[:1])
 
 
 def test_the_recipes_from_scratch_train_everything_in_float32() -> None:

@@ -74,18 +74,26 @@ def test_a_stage_entered_late_has_the_batches_that_are_left(
     assert list(plan.batches(first_step=first_step)) == whole[first_step:]
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
 def test_rows_made_ahead_are_the_rows_made_at_once(
-    model: RewardModel, pairs: list[PreferencePair]
+    model: RewardModel, pairs: list[PreferencePair], in_thread: bool
 ) -> None:
     make = objective_of(model).make_rows
     batches = [pairs[:4], pairs[4:5], pairs[5:]]
-    ahead = [[row.pair_ids for row in rows] for rows in made_ahead(make, batches)]
+    ahead = [
+        [row.pair_ids for row in rows] for rows in made_ahead(make, batches, in_thread=in_thread)
+    ]
     assert ahead == [[row.pair_ids for row in make(batch)] for batch in batches]
 
 
+@pytest.mark.parametrize("beside_a_gpu", [False, True])
 def test_an_error_in_the_rows_made_ahead_ends_the_stage_and_its_thread(
-    model: RewardModel, pairs: list[PreferencePair]
+    model: RewardModel,
+    pairs: list[PreferencePair],
+    beside_a_gpu: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: beside_a_gpu)
     before = threading.active_count()
     path = pairs[0].prompt.pictures[0].path
     assert path is not None
@@ -103,9 +111,14 @@ def test_an_error_in_the_rows_made_ahead_ends_the_stage_and_its_thread(
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("beside_a_gpu", [False, True])
 def test_an_error_between_two_steps_leaves_no_thread_behind(
-    model: RewardModel, pairs: list[PreferencePair]
+    model: RewardModel,
+    pairs: list[PreferencePair],
+    beside_a_gpu: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: beside_a_gpu)
     before = threading.active_count()
 
     def stop(_: object) -> None:

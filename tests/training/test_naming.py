@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from tests.support import tiny
-from vlreward.collation.config import CollationConfig
 from vlreward.collation.picture_preparation import PicturePreparation
 from vlreward.collation.text import load_tokenizer
+from vlreward.errors import ConfigError
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint
-from vlreward.modeling.encoders import encoder_for
-from vlreward.records import Demonstration
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
 from vlreward.training.naming import (
@@ -26,7 +25,6 @@ from vlreward.training.naming import (
     Vocabulary,
     shares_of,
 )
-from vlreward.training.next_token import NextTokenObjective
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.world.canvas import Mark
 
@@ -76,7 +74,7 @@ def test_where_two_phrases_meet_both_are_said() -> None:
     assert NAMED.parts[5][1:] == (("7", "line"), ("nothing", "x"), nothing, nothing, nothing)
 
 
-def test_words_of_a_place_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
+def test_words_of_a_saying_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
     vocabulary = naming_of(checkpoint).vocabulary
     shares_MFW = shares_of([NAMED, NAMED], vocabulary)
     assert shares_MFW.shape == (12, 6, 9)
@@ -124,30 +122,26 @@ def test_it_learns_to_name_and_leaves_the_language_model_alone(
     assert all(torch.equal(now[name], tensor) for name, tensor in before.items())
 
 
-def test_beside_answers_the_losses_are_added(checkpoint: RewardCheckpoint) -> None:
-    config = CollationConfig(max_length=1024, token_budget=4096)
-    encoder = encoder_for(checkpoint, config)
-    assert encoder.preparation is not None
-    named = NamedPicture.of(PICTURE, marks=MARKS, preparation=encoder.preparation)
-    naming = naming_of(checkpoint, named)
-    network = checkpoint.network.eval()
-    shown = Demonstration(
-        prompt=tiny.prompt(PICTURE, "Which colour?"), response=tiny.response("Red.")
-    )
-    blind = Demonstration(prompt=tiny.prompt("Which colour?"), response=tiny.response("Red."))
-    plain = NextTokenObjective(network=network, encoder=encoder, token_budget=4096)
-    both = NextTokenObjective(
-        network=network,
-        encoder=encoder,
-        token_budget=4096,
-        naming=naming,
-    )
-    alone = NamingObjective(naming=naming, preparation=encoder.preparation)
+def test_a_token_is_right_if_all_its_sayings_are(checkpoint: RewardCheckpoint) -> None:
+    naming = naming_of(checkpoint)
+    embedding = checkpoint.network.backbone.get_input_embeddings().weight
+    words_WC = embedding[naming.vocabulary.token_ids_W2].mean(dim=1)
+    state_MC = torch.randn(3, words_WC.shape[1], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        said_MF = (naming.network.saying_states(state_MC) @ words_WC.T).argmax(dim=-1)
+        shares_MFW = one_hot(said_MF, len(words_WC)).float()
+        assert naming.loss(state_MC, shares_MFW).totals == {"accuracy": 3.0}
+        shares_MFW[0, 4] = shares_MFW[0, 4].roll(1)
+        assert naming.loss(state_MC, shares_MFW).totals == {"accuracy": 2.0}
 
-    def loss(objective: NextTokenObjective | NamingObjective, item: object) -> float:
-        [row] = objective.make_rows([item])  # type: ignore[list-item]
-        with torch.no_grad():
-            return float(objective.cost(row).loss)  # type: ignore[arg-type]
 
-    assert loss(both, shown) == pytest.approx(loss(plain, shown) + loss(alone, named), rel=1e-5)
-    assert loss(both, blind) == pytest.approx(loss(plain, blind), rel=1e-6)
+def test_words_that_the_tokenizer_cannot_tell_apart_are_refused() -> None:
+    class Same:
+        class hugging_face:
+            @staticmethod
+            def encode(_text: str, **_options: object) -> list[int]:
+                return [3]
+
+    with pytest.raises(ConfigError, match="red") as refused:
+        Vocabulary.of([NAMED], Same())  # type: ignore[arg-type]
+    assert refused.value.place == "scratch.tokenizer"

@@ -140,3 +140,13 @@ def test_what_does_not_fit_is_refused(checkpoint: RewardCheckpoint) -> None:
     objective = objective_of(checkpoint, max_length=20)
     with pytest.raises(DataError, match="row-too-long"):
         objective.make_rows(DEMONSTRATIONS)
+
+
+def test_answers_do_not_teach_the_vision_encoder(checkpoint: RewardCheckpoint) -> None:
+    objective = objective_of(checkpoint)
+    [row] = objective.make_rows(DEMONSTRATIONS[:1])
+    objective.cost(row).loss.backward()
+    taught = {name for name, p in checkpoint.network.named_parameters() if p.grad is not None}
+    checkpoint.network.zero_grad(set_to_none=True)
+    assert any("language_model" in name for name in taught)
+    assert not any("visual" in name for name in taught)

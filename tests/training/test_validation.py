@@ -34,7 +34,7 @@ def pair_of(chosen: float, rejected: float, *, task: str | None = "sums") -> Pre
 def test_a_pair_is_right_only_if_the_chosen_response_scores_strictly_higher() -> None:
     pairs = [pair_of(2, 1), pair_of(1, 2), pair_of(0.5, 0.50), pair_of(-1, -3)]
     found = validate(NumberScorer(), pairs).overall
-    assert (found.num_right, found.num_pairs, found.accuracy) == (2, 4, 0.5)
+    assert (found.share, found.share.accuracy) == ((2, 4), 0.5)
 
 
 def test_loss_and_margin_are_means_over_the_pairs() -> None:
@@ -56,12 +56,12 @@ def test_tasks_are_counted_apart_in_the_order_of_their_names() -> None:
         pair_of(1, 0, task=None),
     ]
     found = validate(NumberScorer(), pairs)
-    assert [(r.task, r.num_right, r.num_pairs) for r in found.by_task] == [
+    assert [(r.task, *r.share) for r in found.by_task] == [
         ("colours", 1, 2),
         ("numbers", 1, 1),
         ("shapes", 1, 1),
     ]
-    assert (found.overall.num_right, found.overall.num_pairs) == (3, 4)
+    assert found.overall.share == (3, 4)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_reward_model_is_trained_in_two_stages_and_examined(tmp_path: Path) ->
     stages = [event for event in events if event["kind"] == "stage"]
     assert [stage["name"] for stage in stages] == ["multimodal", "multimodal-and-text"]
     assert stages[1]["num_items"] == stages[0]["num_items"] + 12
-    examine(model, output, num_pictures=51, num_text_pairs=12)
+    examine(model, output, name="miniature", num_pictures=51, num_text_pairs=12)
     found = json.loads((output / "exam.json").read_text())
     assert found["multimodal"]["seen"]["num_pairs"] > 50
     assert found["text"]["seen"]["num_pairs"] == 12

@@ -10,11 +10,11 @@ from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import OptimizerConfig, PretrainConfig, StageConfig, TrainConfig
 
-_COLLATION = CollationConfig(max_length=1024, token_budget=4096)
+_COLLATION = CollationConfig(max_length=1024, max_pixels=224 * 224, token_budget=4096)
 
 
-def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 60_000) -> PretrainConfig:
-    """About six million parameters: it learns to see by naming, then to answer as well."""
+def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) -> PretrainConfig:
+    """About six million parameters: it learns to see by naming, then to answer."""
     return PretrainConfig(
         output=output,
         stages=(
@@ -22,7 +22,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 60_000) ->
                 name="names", epochs=1, batch_size=32, learning_rate=3e-3, warmup_ratio=0.05
             ),
             StageConfig(
-                name="answers", epochs=1, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
+                name="answers", epochs=2, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
             ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
@@ -34,7 +34,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 60_000) ->
             hidden_size=256,
             num_layers=3,
             num_heads=4,
-            num_key_value_heads=2,
+            num_key_value_heads=4,
             vision_hidden_size=192,
             vision_num_layers=4,
             vision_num_heads=4,

@@ -160,15 +160,16 @@ class TrainConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig(RunConfig):
-    """A base model's training on the miniature world: drawings in, run folder out."""
+    """A base model's training on the miniature world: pictures in, run folder out.
+
+    The first stage teaches the vision encoder, the projector and the embeddings to name what is
+    drawn where; the others teach the language model to answer.
+    """
 
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     collation: CollationConfig = field(default_factory=CollationConfig)
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights while they are trained; the optimizer's own are float32 always."""
-    num_naming_stages: int = 1
-    """So many stages at first teach the vision encoder, the projector and the embeddings alone, to
-    name what is drawn where; the others teach answers as well."""
     num_pictures: int = 30_000
     """Pictures to learn from, each with a description and questions."""
     num_questions: int = 3
@@ -180,22 +181,16 @@ class PretrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
-        last = len(self.stages) - 1
-        bounds = {
-            "num_pictures": (1, None),
-            "num_exam_pictures": (1, None),
-            "num_text_lessons": (0, None),
-            "num_questions": (0, None),
-            "num_naming_stages": (0, last),
-        }
-        for name, (low, high) in bounds.items():
+        number = len(self.stages)
+        require(number >= 2, place="stages", value=number, expected="one to name, one to answer")
+        for name, low in (
+            ("num_pictures", 1),
+            ("num_exam_pictures", 1),
+            ("num_text_lessons", 0),
+            ("num_questions", 0),
+        ):
             value = getattr(self, name)
-            require(
-                low <= value and (high is None or value <= high),
-                place=name,
-                value=value,
-                expected=f"{low} or more" if high is None else f"{low} to {high}, of the stages",
-            )
+            require(value >= low, place=name, value=value, expected=f"{low} or more")
 
 
 def _check_stage(stage: StageConfig, *, place: str) -> None:

@@ -138,14 +138,17 @@ class StagePlan(Generic[Item]):
 
 
 def made_ahead(
-    make_rows: Callable[[Sequence[Item]], list[RowT]], batches: Iterable[Sequence[Item]]
+    make_rows: Callable[[Sequence[Item]], list[RowT]],
+    batches: Iterable[Sequence[Item]],
+    *,
+    in_thread: bool,
 ) -> Generator[list[RowT]]:
-    """Rows of each batch; beside a GPU, the next batch's are made while this one's are used.
+    """Rows of each batch; in a thread, the next batch's are made while this one's are used.
 
-    On a CPU they are not: a second thread that uses torch keeps OpenMP from spinning, and a step on
-    two cores then takes nearly twice as long.
+    Without a GPU a thread does harm: once a second one uses torch, OpenMP's own wait asleep for
+    each other, and a step on two cores takes twice as long (docs/LOG.md).
     """
-    if not torch.cuda.is_available():
+    if not in_thread:
         yield from map(make_rows, batches)
         return
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -204,7 +207,8 @@ def run_stage(
     """Runs a stage from one of its steps to its end; `after_step` sees each step's metrics."""
     objective.network.train()
     batches = plan.batches(first_step=first_step)
-    with closing(made_ahead(objective.make_rows, batches)) as rows_ahead:
+    ahead = made_ahead(objective.make_rows, batches, in_thread=torch.cuda.is_available())
+    with closing(ahead) as rows_ahead:
         for step, rows in enumerate(rows_ahead, start=first_step):
             rate = learning_rate_at(step, num_steps=plan.num_steps, stage=plan.stage)
             after_step(train_step(objective, optimizer, rows, learning_rate=rate))

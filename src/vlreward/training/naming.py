@@ -64,7 +64,9 @@ class NamedPicture(NamedTuple):
                 words = [*words_of(mark.phrase)[:PHRASE_LENGTH], *_AFTER_PHRASE]
                 for said, word in zip(part[1:], words, strict=False):
                     said.add(word)
-        return cls(picture, tuple(_shared(tuple(map(frozenset, part))) for part in found))
+        return cls(
+            picture, tuple(tuple(_in_order(frozenset(words)) for words in part) for part in found)
+        )
 
 
 def _step(share: float, number: int) -> int:
@@ -73,9 +75,9 @@ def _step(share: float, number: int) -> int:
 
 
 @cache
-def _shared(part: tuple[frozenset[str], ...]) -> tuple[Words, ...]:
-    """The same tuples for the same words, as most parts of many pictures are alike."""
-    return tuple(tuple(sorted(words)) or (NOTHING,) for words in part)
+def _in_order(words: frozenset[str]) -> Words:
+    """The words by the alphabet, or that there is nothing; the same tuple for the same words."""
+    return tuple(sorted(words)) or (NOTHING,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,7 +94,7 @@ class Vocabulary:
     def of(cls, named: Iterable[NamedPicture], tokenizer: Tokenizer) -> Vocabulary:
         """All words of these pictures, in the order of the alphabet.
 
-        Raises ConfigError if the tokenizer gives two of them one token.
+        Raises ConfigError if the tokenizer gives two of them the same two tokens.
         """
         known = sorted(
             {word for one in named for part in one.parts for words in part for word in words}
@@ -103,7 +105,7 @@ class Vocabulary:
             not clashing,
             place="scratch.tokenizer",
             value=", ".join(clashing),
-            expected="a tokenizer with another last token for each word",
+            expected="a tokenizer with other tokens for each word",
         )
         return cls(
             index_of={word: index for index, word in enumerate(known)},

@@ -1,10 +1,10 @@
 """The base model's objective: each token of an answer is predicted from what stands before it.
 
 Demonstrations that show the same pictures lie in one tree, so the pictures are read once for all.
-Where it is known what is drawn where, the picture's tokens are to name it too (see `naming`).
+The language model alone is trained: to say what is seen has been learnt before (see `naming`).
 
-Shapes: T tokens of a row, A answer tokens in it, M picture tokens, F sayings of each, W words to
-say, C width of the backbone, V vocabulary.
+Shapes: T tokens of a row, A answer tokens in it, M picture tokens, C width of the backbone, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from vlreward.collation.packing import PackedBatch, TreeInterval, assign_rows, p
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import Demonstration
 from vlreward.training.loop import Cost
-from vlreward.training.naming import Naming, shares_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,8 +34,6 @@ class DemonstrationRow:
     ids: tuple[str, ...]
     lengths: tuple[int, ...]
     """How many answer tokens each demonstration has."""
-    shares_MFW: Tensor | None
-    """What the picture tokens are to name, if that is known."""
 
     @property
     def num_units(self) -> int:
@@ -51,15 +48,11 @@ class DemonstrationRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextTokenObjective:
-    """Cross-entropy over answer tokens, with the embedding as LM head; see `loop.Objective`.
-
-    With `naming`, which must know every picture, its loss is added.
-    """
+    """Cross-entropy over answer tokens, with the embedding as LM head; see `loop.Objective`."""
 
     network: RewardNetwork
     encoder: Encoder
     token_budget: int
-    naming: Naming | None = None
 
     def make_rows(self, items: Sequence[Demonstration]) -> list[DemonstrationRow]:
         """The rows of one global batch."""
@@ -78,20 +71,14 @@ class NextTokenObjective:
         ]
 
     def cost(self, row: DemonstrationRow) -> Cost:
-        """The losses of the row's answer tokens, and of its picture tokens if they are to name.
+        """The losses of the row's answer tokens.
 
-        `accuracy` is the share of answer tokens that are guessed rightly.
+        `accuracy` is the share of them that are guessed rightly.
         """
         batch = row.batch.to(self.network.device)
-        picture_MC = None
-        if batch.pixel_values is not None and batch.image_grid_thw is not None:
-            picture_MC = self.network.picture_states(batch.pixel_values, grids=batch.image_grid_thw)
-        hidden_TC = self.network.token_states(batch, picture_MC=picture_MC)
+        hidden_TC = self.network.token_states(batch, picture_MC=self._picture_states(batch))
         logits_AV, target_A = self._logits(hidden_TC, row), row.target_A.to(self.network.device)
         loss = cross_entropy(logits_AV, target_A, reduction="sum")
-        if row.shares_MFW is not None:
-            assert picture_MC is not None and self.naming is not None, "what names these shares?"
-            loss = loss + self.naming.loss(picture_MC, row.shares_MFW).loss
         right = float((logits_AV.detach().argmax(dim=1) == target_A).sum())
         return Cost(loss=loss, totals={"accuracy": right})
 
@@ -101,6 +88,13 @@ class NextTokenObjective:
         hidden_TC = self.network.token_states(row.batch.to(self.network.device))
         right_A = self._logits(hidden_TC, row).argmax(dim=1).cpu() == row.target_A
         return [bool(part.all()) for part in right_A.split(list(row.lengths))]
+
+    @torch.no_grad()
+    def _picture_states(self, batch: PackedBatch) -> Tensor | None:
+        """The projector's outputs [M, C], if there are pictures."""
+        if batch.pixel_values is None or batch.image_grid_thw is None:
+            return None
+        return self.network.picture_states(batch.pixel_values, grids=batch.image_grid_thw)
 
     def _logits(self, hidden_TC: Tensor, row: DemonstrationRow) -> Tensor:
         """The logits [A, V] of the answer tokens in float32."""
@@ -127,17 +121,7 @@ class NextTokenObjective:
             target_A=batch.input_ids[0, at_A],
             ids=tuple(item.id for item in items),
             lengths=tuple(length for _, lengths in trees for length in lengths),
-            shares_MFW=self._shares([tree for tree, _ in trees]),
         )
-
-    def _shares(self, trees: Sequence[Tree]) -> Tensor | None:
-        """What the picture tokens of these trees are to name, in their order."""
-        spans = [span for tree in trees for span in (tree.prefix, *tree.branches)]
-        pictures = [picture for span in spans for picture in span.pictures]
-        if self.naming is None or not pictures:
-            return None
-        named = [self.naming.named[picture] for picture in pictures]
-        return shares_of(named, self.naming.vocabulary)
 
 
 def what_is_shared(item: Demonstration) -> Hashable:

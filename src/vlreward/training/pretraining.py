@@ -67,7 +67,7 @@ def pretrain(
         )
         named = {**taught.named, **exam.named}
         naming = Naming(
-            network=_with_naming_head(checkpoint, seed=config.seed),
+            network=_with_phrase_maps(checkpoint, seed=config.seed),
             vocabulary=Vocabulary.of(named.values(), load_tokenizer(checkpoint.text_folder)),
             named=named,
         )
@@ -106,15 +106,15 @@ class PretrainTask:
 
     @property
     def network(self) -> NamingNetwork:
-        """The network whose backbone is trained, and its head for naming."""
+        """The network whose backbone is trained, and the maps that say phrases."""
         return self.naming.network
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
-        """What is drawn where, at first; then answers as well."""
+        """To name what is drawn where, in the first stage; then to answer."""
         return self._naming if self._is_naming(stage) else self._answering
 
     def _is_naming(self, stage: int) -> bool:
-        return stage < self.config.num_naming_stages
+        return stage == 0
 
     @property
     def _naming(self) -> NamingObjective:
@@ -127,7 +127,6 @@ class PretrainTask:
             network=self.checkpoint.network,
             encoder=self.encoder,
             token_budget=self.config.collation.token_budget,
-            naming=self.naming,
         )
 
     @property
@@ -252,7 +251,7 @@ def _build(config: PretrainConfig) -> RewardCheckpoint:
     return checkpoint
 
 
-def _with_naming_head(checkpoint: RewardCheckpoint, *, seed: int) -> NamingNetwork:
+def _with_phrase_maps(checkpoint: RewardCheckpoint, *, seed: int) -> NamingNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = NamingNetwork(checkpoint.network)

@@ -86,12 +86,10 @@ class RewardTask:
         """Accuracy on the validation pairs, by task."""
         found = validate(self.model, self.data.validation.pairs, advance=advance)
         overall = found.overall
-        low, high = overall.interval
         return Measured(
             fields=describe_validation(found),
-            curves={"accuracy": overall.accuracy, "loss": overall.loss},
-            said=f"validation accuracy {overall.accuracy:.3f} [{low:.3f}, {high:.3f}] on "
-            f"{overall.num_pairs}.",
+            curves={"accuracy": overall.share.accuracy, "loss": overall.loss},
+            said=f"validation accuracy {overall.share} on {overall.share.num_all}.",
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> RewardModel:

@@ -24,25 +24,45 @@ class Interval(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskResult:
-    """Accuracy on one task; `loss` is the mean of −log σ(margin)."""
+class Share(NamedTuple):
+    """How many of all are right."""
 
-    task: str
-    num_pairs: int
     num_right: int
-    mean_margin: float
-    loss: float
+    num_all: int
+
+    @classmethod
+    def of(cls, are_right: Sequence[bool]) -> Share:
+        """Counts; there must be one at least."""
+        return cls(sum(are_right), len(are_right))
 
     @property
     def accuracy(self) -> float:
-        """Share of pairs ordered rightly."""
-        return self.num_right / self.num_pairs
+        """From 0 to 1."""
+        return self.num_right / self.num_all
 
     @property
     def interval(self) -> Interval:
-        """Wilson's 95 % interval of the accuracy."""
-        return wilson_interval(self.num_right, self.num_pairs)
+        """Wilson's 95 % interval."""
+        return wilson_interval(self.num_right, self.num_all)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Accuracy and interval as JSON values."""
+        return {"accuracy": self.accuracy, "interval": list(self.interval)}
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskResult:
+    """How one task's pairs were ordered; `loss` is the mean of −log σ(margin)."""
+
+    task: str
+    share: Share
+    """Of the pairs, those ordered rightly."""
+    mean_margin: float
+    loss: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,9 +105,8 @@ def describe_validation(found: Validation) -> dict[str, Any]:
 
 def _describe_result(result: TaskResult) -> dict[str, Any]:
     return {
-        "num_pairs": result.num_pairs,
-        "accuracy": result.accuracy,
-        "interval": list(result.interval),
+        "num_pairs": result.share.num_all,
+        **result.share.as_fields(),
         "mean_margin": result.mean_margin,
         "loss": result.loss,
     }
@@ -96,36 +115,6 @@ def _describe_result(result: TaskResult) -> dict[str, Any]:
 def task_of(pair: PreferencePair) -> str:
     """The pair's task, or its source where it names none."""
     return pair.origin.task or pair.origin.source
-
-
-class Share(NamedTuple):
-    """How many of all are right."""
-
-    num_right: int
-    num_all: int
-
-    @classmethod
-    def of(cls, are_right: Sequence[bool]) -> Share:
-        """Counts; there must be one at least."""
-        return cls(sum(are_right), len(are_right))
-
-    @property
-    def accuracy(self) -> float:
-        """From 0 to 1."""
-        return self.num_right / self.num_all
-
-    @property
-    def interval(self) -> Interval:
-        """Wilson's 95 % interval."""
-        return wilson_interval(self.num_right, self.num_all)
-
-    def as_fields(self) -> dict[str, Any]:
-        """Accuracy and interval as JSON values."""
-        return {"accuracy": self.accuracy, "interval": list(self.interval)}
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.accuracy:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def wilson_interval(num_right: int, num_all: int) -> Interval:
@@ -176,8 +165,7 @@ def _summarise(task: str, margins: Sequence[float]) -> TaskResult:
     losses = [math.log1p(math.exp(-abs(m))) + max(-m, 0.0) for m in margins]
     return TaskResult(
         task=task,
-        num_pairs=len(margins),
-        num_right=sum(margin > 0 for margin in margins),
+        share=Share.of([margin > 0 for margin in margins]),
         mean_margin=sum(margins) / len(margins),
         loss=sum(losses) / len(losses),
     )

@@ -78,11 +78,8 @@ def _table(with_true: Validation, with_shuffled: Validation) -> Table:
     shuffled = {result.task: result for result in with_shuffled.by_task}
     rows = [(r, shuffled.get(r.task)) for r in with_true.by_task]
     for result, control in [*rows, (with_true.overall, with_shuffled.overall)]:
-        cells = [
-            f"{r.accuracy:.3f} [{r.interval.low:.3f}, {r.interval.high:.3f}]" if r else "—"
-            for r in (result, control)
-        ]
-        table.add_row(result.task, str(result.num_pairs), *cells)
+        cells = [str(r.share) if r else "—" for r in (result, control)]
+        table.add_row(result.task, str(result.share.num_all), *cells)
     return table
 
 

@@ -87,6 +87,7 @@ def measure(model: RewardModel, output: Path, *, command: Sequence[str]) -> None
     result = examine(
         model,
         output,
+        name="miniature",
         num_pictures=_NUM_EXAM_PICTURES,
         num_text_pairs=_NUM_EXAM_TEXT_PAIRS,
     )
@@ -95,9 +96,18 @@ def measure(model: RewardModel, output: Path, *, command: Sequence[str]) -> None
 
 
 def examine(
-    model: RewardModel, output: Path, *, num_pictures: int, num_text_pairs: int
+    model: RewardModel,
+    output: Path,
+    *,
+    name: str,
+    num_pictures: int,
+    num_text_pairs: int,
+    others: Mapping[str, RewardModel] | None = None,
 ) -> ExamResult:
-    """Measures a model on unseen pairs and writes exam.json and report.html into its run folder."""
+    """Measures a model on unseen pairs; writes exam.json and report.html into `output`.
+
+    The report shows what it and the others say of the cases.
+    """
     exam = WorldExam.draw(num_pictures=num_pictures, num_text_pairs=num_text_pairs, seed=_EXAM_SEED)
     with (
         Progress() as progress,
@@ -107,9 +117,9 @@ def examine(
     write_json_atomically(output / "exam.json", result.as_fields())
     write_world_report(
         output / "report.html",
-        name="miniature",
+        name=name,
         result=result,
-        scorers={"miniature": model},
+        scorers={name: model, **(others or {})},
         cases=make_cases(output / "cases"),
         curves=output / "curves.png",
     )

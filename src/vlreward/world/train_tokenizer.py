@@ -186,7 +186,8 @@ def training_texts() -> Iterator[str]:
         question = one.pair.prompt.messages[-1].content[-1]
         yield f"{question}\n{one.pair.chosen.text}\n{one.pair.rejected.text}"
     for word in _world_words():
-        yield word * _NUM_WORLD_WORD_USES
+        yield f" {word}" * _NUM_WORLD_WORD_USES
+        yield f"{word}\n" * _NUM_WORLD_WORD_USES
     yield from _sums(random.Random(0))
 
 
@@ -214,7 +215,7 @@ def _docstrings(library: Path) -> Iterator[str]:
 
 
 def _world_words() -> list[str]:
-    """Every word of the miniature world, with and without a space before it."""
+    """Every word of the miniature world: what is asked, what is said, and what is seen."""
     lessons = chain(
         make_lessons(num_pictures=_NUM_WORLD_PICTURES, seed=0, split="train"),
         make_text_lessons(num_lessons=_NUM_WORLD_TASKS, seed=0, split="train"),
@@ -225,7 +226,9 @@ def _world_words() -> list[str]:
         text = [part for part in shown.prompt.messages[0].content if isinstance(part, str)]
         for said in (*text, shown.response.text):
             words.update(re.findall(r"[A-Za-z]+", said))
-    return [f"{space}{word}" for word in sorted(words) for space in ("", " ")]
+        for mark in chain.from_iterable(lesson.marks):
+            words.update(re.findall(r"[A-Za-z]+", f"{mark.word} {mark.phrase}"))
+    return sorted(words)
 
 
 def _without_rulers(text: str) -> str:

@@ -12,6 +12,8 @@ from vlreward.world.style import COLOUR_NAMES, Style, is_dark
 _ANGLES = (30, 45, 60, 90, 120, 180)
 _TRIPLES = ((3, 4, 5), (6, 8, 10), (5, 12, 13), (8, 15, 17), (9, 12, 15))
 _SIZE = 14.5
+_ANGLE_SIZE = 13.0
+"""Small enough to stand within a triangle's corner."""
 
 
 def sectors(rng: random.Random) -> Painter:
@@ -146,7 +148,7 @@ def _draw_triangle(
     canvas.polygon(corners)
     middle = (sum(x for x, _ in corners) / 3, sum(y for _, y in corners) / 3)
     for corner, label in zip(corners, labels, strict=True):
-        canvas.text(_between(corner, middle, 0.42), label, size=_SIZE)
+        canvas.text(_between(corner, middle, 0.5), label, size=_ANGLE_SIZE)
 
 
 def _draw_right_triangle(canvas: Canvas, *, legs: tuple[int, int]) -> None:

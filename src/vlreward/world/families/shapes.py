@@ -76,11 +76,14 @@ class _Drawing:
         return canvas.finish()
 
     def _phrase(self, shape: _Shape) -> str:
-        """The shape, how many are of its kind, and the sides that it is the nearest to."""
+        """The shape, how many are of its kind, and the sides that it is the nearest to.
+
+        "Between" is said for an axis along which it is nearest to neither side, or alone.
+        """
         count = sum(one.name == shape.name for one in self.shapes)
-        nearest = ["middle", "middle"]
+        others = [one for one in self.shapes if one is not shape]
+        nearest = ["between", "between"]
         for side, axis, sign in _SIDES:
-            others = [one for one in self.shapes if one is not shape]
             if others and all(
                 sign * shape.centre[axis] > sign * one.centre[axis] for one in others
             ):
