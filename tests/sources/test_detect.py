@@ -32,7 +32,9 @@ ANSWER = [{"role": "assistant", "content": "!"}]
             ["vlreward"],
         ),
         ({"prompt": "?", "response": "a"}, []),
-        ({"question": "?", "chosen": "a", "rejected": "b"}, []),
+        ({"question": "?", "chosen": "a", "rejected": "b"}, ["question"]),
+        ({"text": '{"question": "?", "chosen": "a", "rejected": "b"}', "image": "x"}, ["question"]),
+        ({"text": "plain"}, []),
         ({"prompt": "?", "chosen": "a", "rejected": None}, []),
         ({}, []),
         (

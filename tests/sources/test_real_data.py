@@ -48,6 +48,18 @@ def test_skywork_reward_preference_reads_with_its_implicit_prompt(shared_data):
     assert {pair.origin.source for pair in pairs} >= {"PandaLM/testset-v1"}
 
 
+def test_rlaif_v_reads_with_its_pictures(shared_data):
+    pairs = read_pairs(shared_data / "format_samples" / "native_schema" / "rlaif_v.parquet")
+    assert len(pairs) == 24 and all(len(pair.prompt.pictures) == 1 for pair in pairs)
+
+
+def test_llava_critics_comparisons_read_and_three_of_them_are_equal(shared_data):
+    folder = shared_data / "format_samples" / "native_schema"
+    found = read_all(folder / "llava_critic_pairwise.parquet")
+    refused = [one.code for one in found if isinstance(one, DataError)]
+    assert len(found) == 24 and refused == ["judged-equal"] * 3
+
+
 @pytest.mark.parametrize(("name", "rows"), [("dpo_en_demo.json", 299), ("v1_dpo_demo.jsonl", 10)])
 def test_llama_factorys_demos_read(shared_data, name, rows):
     assert len(read_pairs(shared_data / "format_samples" / "llamafactory" / name)) == rows
@@ -60,7 +72,9 @@ def test_parquet_and_json_lines_of_one_set_read_alike(shared_data):
     assert lines == read_pairs(folder / "rewardbench_partial.parquet")
 
 
-@pytest.mark.parametrize("name", ["native_schema/rlaif_v.parquet", "llamafactory/mllm_demo.json"])
+@pytest.mark.parametrize(
+    "name", ["native_schema/vl_rewardbench.parquet", "llamafactory/mllm_demo.json"]
+)
 def test_files_of_other_forms_say_which_fields_they_have(shared_data, name):
     with pytest.raises(DataError, match="the fields") as caught:
         read_all(shared_data / "format_samples" / name)

@@ -7,7 +7,9 @@ from typing import Literal
 
 from vlreward.errors import ConfigError
 
-Format = Literal["auto", "vlreward", "trl", "sharegpt", "ms-swift", "neutral"]
+Format = Literal[
+    "auto", "vlreward", "trl", "sharegpt", "ms-swift", "neutral", "question", "llava-critic"
+]
 
 HUB_PREFIX = "hub:"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vlreward.errors import DataError
-from vlreward.records import Role
+from vlreward.records import Judgment, Role
 from vlreward.sources import attachments, fields
 from vlreward.sources.attachments import PictureSource
 
@@ -42,6 +42,8 @@ class Draft:
     prompt: tuple[DraftMessage, ...]
     answers: tuple[DraftContent, ...]
     images: tuple[PictureSource, ...]
+    judgment: Judgment | None = None
+    """Where it is part of the form; else the row's own fields say it."""
 
 
 def split_markers(text: str) -> DraftContent:
@@ -97,7 +99,7 @@ def bind(draft: Draft) -> Draft:
     messages = tuple(
         replace(message, content=content) for message, content in zip(prompt, filled, strict=False)
     )
-    return Draft(prompt=messages, answers=tuple(filled[len(prompt) :]), images=draft.images)
+    return replace(draft, prompt=messages, answers=tuple(filled[len(prompt) :]))
 
 
 def check_counts(contents: Sequence[DraftContent], *, num_images: int) -> None:

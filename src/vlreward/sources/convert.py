@@ -46,17 +46,12 @@ def to_pair(
         prompt=prompt,
         chosen=Response(content=chosen, model=fields.optional_text(row, "chosen_model")),
         rejected=Response(content=rejected, model=fields.optional_text(row, "rejected_model")),
-        judgment=Judgment(
-            kind=fields.optional_text(row, "label_type") or "unknown",
-            judge=fields.optional_text(row, "judge"),
-            confidence=fields.optional_number(row, "confidence", low=0.0, high=1.0),
-            margin=fields.optional_number(row, "margin"),
-        ),
+        judgment=draft.judgment or _judgment_of(row),
         origin=Origin(
             source=context.forced_source
-            or fields.optional_text(row, "source")
+            or fields.optional_text(row, "source" if "source" in row else "ds_name")
             or context.default_source,
-            row_id=fields.optional_text(row, "row_id" if "row_id" in row else "id"),
+            row_id=_row_id(row),
             task=fields.optional_text(row, "task"),
             split=fields.optional_text(row, "split") or context.default_split,
             place=context.place,
@@ -64,6 +59,20 @@ def to_pair(
     )
     _check_different(pair)
     return pair
+
+
+def _row_id(row: Row) -> str | None:
+    name = next((name for name in ("row_id", "id", "idx") if name in row), "id")
+    return fields.optional_text(row, name)
+
+
+def _judgment_of(row: Row) -> Judgment:
+    return Judgment(
+        kind=fields.optional_text(row, "label_type") or "unknown",
+        judge=fields.optional_text(row, "judge"),
+        confidence=fields.optional_number(row, "confidence", low=0.0, high=1.0),
+        margin=fields.optional_number(row, "margin"),
+    )
 
 
 def fill(

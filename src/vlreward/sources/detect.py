@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vlreward.errors import DataError
-from vlreward.sources import fields, ms_swift, neutral, published, sharegpt, trl
+from vlreward.sources import (
+    fields,
+    llava_critic,
+    ms_swift,
+    neutral,
+    published,
+    question,
+    sharegpt,
+    trl,
+)
 from vlreward.sources.content import Draft
 from vlreward.sources.fields import Row
 
@@ -17,13 +26,17 @@ PAIR_FORMS: Mapping[str, Form] = {
     "sharegpt": sharegpt.draft,
     "ms-swift": ms_swift.draft,
     "neutral": neutral.draft,
+    "question": question.draft,
+    "llava-critic": llava_critic.draft,
 }
 
 _DESCRIPTIONS = (
     "trl (chosen, rejected, and prompt unless it is implicit), "
     "sharegpt (conversations, chosen, rejected; or chosen_messages, rejected_messages), "
     "ms-swift (messages, rejected_response or rejected_messages), "
-    "neutral (prompt, chosen, rejected as text, images) and vlreward (written by this package)"
+    "neutral (prompt, chosen, rejected as text, images), question (question, chosen, rejected, "
+    "image), llava-critic (conversations that judge two answers, image) and vlreward (written by "
+    "this package)"
 )
 _SPELLINGS = ("chosen", "rejected", "conversations", "messages", "rejected_response")
 
@@ -32,6 +45,10 @@ def forms_of(row: Row) -> list[str]:
     """The names of the forms that the row's fields fit; one, unless it is unknown or ambiguous."""
     has = {name for name, value in row.items() if value is not None}
     found = []
+    if llava_critic.fits(row):
+        found.append("llava-critic")
+    if question.fits(row):
+        return [*found, "question"]
     if "messages" in has and has & {"rejected_response", "rejected_messages"}:
         found.append("ms-swift")
     if {"chosen_messages", "rejected_messages"} <= has:
