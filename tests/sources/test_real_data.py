@@ -60,6 +60,13 @@ def test_llava_critics_comparisons_read_and_three_of_them_are_equal(shared_data)
     assert len(found) == 24 and refused == ["judged-equal"] * 3
 
 
+def test_llava_critics_scores_read_and_make_pairs_of_one_question(shared_data):
+    folder = shared_data / "format_samples" / "native_schema"
+    found = read_all(folder / "llava_critic_pointwise.parquet", max_pairs_per_prompt=100)
+    assert not [one for one in found if isinstance(one, DataError)]
+    assert all(pair.judgment.margin == 70 for pair in found)
+
+
 @pytest.mark.parametrize(("name", "rows"), [("dpo_en_demo.json", 299), ("v1_dpo_demo.jsonl", 10)])
 def test_llama_factorys_demos_read(shared_data, name, rows):
     assert len(read_pairs(shared_data / "format_samples" / "llamafactory" / name)) == rows

@@ -8,7 +8,16 @@ from typing import Literal
 from vlreward.errors import ConfigError
 
 Format = Literal[
-    "auto", "vlreward", "trl", "sharegpt", "ms-swift", "neutral", "question", "llava-critic"
+    "auto",
+    "vlreward",
+    "trl",
+    "sharegpt",
+    "ms-swift",
+    "neutral",
+    "question",
+    "llava-critic",
+    "llava-critic-pointwise",
+    "rated",
 ]
 
 HUB_PREFIX = "hub:"
@@ -34,6 +43,10 @@ class SourceConfig:
     this."""
     picture_folder: str | None = None
     """Where relative picture paths start (default: the folder of the data file)."""
+    min_rating_gap: float = 0.0
+    """Rated answers only: two make a pair if their ratings differ, and by at least this."""
+    max_pairs_per_prompt: int = 4
+    """Rated answers only: how many pairs a prompt gives, those with the widest gaps first."""
     limit: int | None = None
     """Read at most this many rows, refused ones included."""
     name: str | None = None
@@ -56,6 +69,18 @@ class SourceConfig:
                 expected="a number of rows of at least 1",
                 mend="Leave the limit out to read everything.",
             )
+        for name, value in (
+            ("min_rating_gap", self.min_rating_gap),
+            ("max_pairs_per_prompt", self.max_pairs_per_prompt - 1),
+        ):
+            if not value >= 0:
+                raise ConfigError(
+                    "source-ratings",
+                    value=getattr(self, name),
+                    place=name,
+                    expected="0 or more" if name == "min_rating_gap" else "1 or more",
+                    mend="Leave it out for the default.",
+                )
         if not self.is_hub and (self.revision is not None or self.subset is not None):
             raise ConfigError(
                 "source-hub-only",

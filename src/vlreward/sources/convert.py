@@ -47,18 +47,23 @@ def to_pair(
         chosen=Response(content=chosen, model=fields.optional_text(row, "chosen_model")),
         rejected=Response(content=rejected, model=fields.optional_text(row, "rejected_model")),
         judgment=draft.judgment or _judgment_of(row),
-        origin=Origin(
-            source=context.forced_source
-            or fields.optional_text(row, "source" if "source" in row else "ds_name")
-            or context.default_source,
-            row_id=_row_id(row),
-            task=fields.optional_text(row, "task"),
-            split=fields.optional_text(row, "split") or context.default_split,
-            place=context.place,
-        ),
+        origin=origin_of(row, context=context),
     )
     _check_different(pair)
     return pair
+
+
+def origin_of(row: Row, *, context: RowContext) -> Origin:
+    """Where the row is from: its own fields, else the context's defaults."""
+    return Origin(
+        source=context.forced_source
+        or fields.optional_text(row, "source" if "source" in row else "ds_name")
+        or context.default_source,
+        row_id=_row_id(row),
+        task=fields.optional_text(row, "task"),
+        split=fields.optional_text(row, "split") or context.default_split,
+        place=context.place,
+    )
 
 
 def _row_id(row: Row) -> str | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-from vlreward.errors import DataError
+from vlreward.errors import DataError, require
 from vlreward.pictures import PictureStore
 from vlreward.records import PreferencePair
 from vlreward.sources import fields
@@ -21,15 +20,27 @@ from vlreward.sources.comparisons import (
 )
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.convert import RowContext, to_pair
-from vlreward.sources.detect import PAIR_FORMS, Form, forms_of, unknown_form
+from vlreward.sources.detect import PAIR_FORMS, forms_of, unknown_form
 from vlreward.sources.fields import Row
 from vlreward.sources.files import RawRow, find_files, read_rows
 from vlreward.sources.hub import LoadDataset, open_hub
+from vlreward.sources.ratings import (
+    RATED_FORMS,
+    RatedAnswer,
+    RatedForm,
+    pairs_of,
+    rated_forms_of,
+    to_rated_answers,
+)
 
 _ROWS_TO_TELL_FORM = 100
 
+_ALSO_RATED = "rated (prompt, responses, ratings), llava-critic-pointwise, "
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+F = TypeVar("F")
+F_contra = TypeVar("F_contra", contravariant=True)
 
 
 class LoadedPreferences(NamedTuple):
@@ -53,12 +64,12 @@ def read_preferences(
 ) -> Iterator[PreferencePair | DataError]:
     """The pairs of a data set, one row at a time; a row that is not a pair yields its error.
 
+    Rated answers are read to the end before their pairs come, as a prompt's may lie anywhere.
     Pictures given by path stay where they are; embedded ones go to the store, or without one stay
     in memory. Raises DataError if the data as a whole cannot be read: no such file, a damaged
     file, rows of no known form, no rows. `load_dataset` stands for `datasets.load_dataset`.
     """
-    kind = _Kind(forms=PAIR_FORMS, forms_of=forms_of, convert=to_pair)
-    return _read(_open(config, load_dataset=load_dataset), config=config, kind=kind, store=store)
+    return _read_pairs(_open(config, load_dataset=load_dataset), config=config, store=store)
 
 
 def load_preferences(
@@ -87,29 +98,58 @@ def read_comparisons(
     markers, messages or content parts, or they are pairs of any form. Raises as `read_preferences`
     does.
     """
-    kind = _Kind(
-        forms=COMPARISON_FORMS,
-        forms_of=comparison_forms_of,
-        convert=to_comparison,
-        also="responses (prompt, responses), ",
+    require(
+        config.format == "auto" or config.format in COMPARISON_FORMS,
+        place="format",
+        value=config.format,
+        expected=f"auto or one of {', '.join(COMPARISON_FORMS)}, to score rows",
     )
-    return _read(_open(config), config=config, kind=kind, store=store)
+    return _read_comparisons(_open(config), config=config, store=store)
 
 
-class _Convert(Protocol[T_co]):
+class _Convert(Protocol[F_contra, T_co]):
     def __call__(
-        self, row: Row, *, form: Form, context: RowContext, pictures: PictureReader
+        self, row: Row, *, form: F_contra, context: RowContext, pictures: PictureReader
     ) -> T_co: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Kind(Generic[T]):
-    """What rows are read as, and the forms in which they may come."""
+def _read_pairs(
+    rows: Iterator[RawRow], *, config: SourceConfig, store: PictureStore | None
+) -> Iterator[PreferencePair | DataError]:
+    name, rows = _tell_form(rows, config=config, forms_of=_any_forms_of, also=_ALSO_RATED)
+    if name is not None and name in RATED_FORMS:
+        yield from _read_rated(rows, form=RATED_FORMS[name], config=config, store=store)
+    else:
+        form = None if name is None else PAIR_FORMS[name]
+        yield from _read(rows, form=form, convert=to_pair, config=config, store=store)
 
-    forms: Mapping[str, Form]
-    forms_of: Callable[[Row], list[str]]
-    convert: _Convert[T]
-    also: str = ""
+
+def _read_comparisons(
+    rows: Iterator[RawRow], *, config: SourceConfig, store: PictureStore | None
+) -> Iterator[Comparison | DataError]:
+    also = "responses (prompt, responses), "
+    name, rows = _tell_form(rows, config=config, forms_of=comparison_forms_of, also=also)
+    form = None if name is None else COMPARISON_FORMS[name]
+    yield from _read(rows, form=form, convert=to_comparison, config=config, store=store)
+
+
+def _any_forms_of(row: Row) -> list[str]:
+    return rated_forms_of(row) or forms_of(row)
+
+
+def _read_rated(
+    rows: Iterator[RawRow], *, form: RatedForm, config: SourceConfig, store: PictureStore | None
+) -> Iterator[PreferencePair | DataError]:
+    """The refused rows as they come; once all are read, the pairs that the others make."""
+    answers: list[RatedAnswer] = []
+    for item in _read(rows, form=form, convert=to_rated_answers, config=config, store=store):
+        if isinstance(item, DataError):
+            yield item
+        else:
+            answers += item
+    yield from pairs_of(
+        answers, min_gap=config.min_rating_gap, max_pairs=config.max_pairs_per_prompt
+    )
 
 
 def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
@@ -120,9 +160,13 @@ def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> I
 
 
 def _read(
-    rows: Iterator[RawRow], *, config: SourceConfig, kind: _Kind[T], store: PictureStore | None
+    rows: Iterator[RawRow],
+    *,
+    form: F | None,
+    convert: _Convert[F, T],
+    config: SourceConfig,
+    store: PictureStore | None,
 ) -> Iterator[T | DataError]:
-    form, rows = _tell_form(rows, config=config, kind=kind)
     pictures = PictureReader(store)
     num_read = 0
     other_splits: set[str] = set()
@@ -136,9 +180,7 @@ def _read(
                 continue
             assert form is not None, "a row that reads has told its form"
             context = _context(raw, config=config)
-            item: T | DataError = kind.convert(
-                raw.row, form=form, context=context, pictures=pictures
-            )
+            item: T | DataError = convert(raw.row, form=form, context=context, pictures=pictures)
         except DataError as error:
             item = _placed(error, raw)
         num_read += 1
@@ -150,24 +192,28 @@ def _read(
 
 
 def _tell_form(
-    rows: Iterator[RawRow], *, config: SourceConfig, kind: _Kind[T]
-) -> tuple[Form | None, Iterator[RawRow]]:
-    """The form, told by the first row that fits just one, and all the rows.
+    rows: Iterator[RawRow],
+    *,
+    config: SourceConfig,
+    forms_of: Callable[[Row], list[str]],
+    also: str,
+) -> tuple[str | None, Iterator[RawRow]]:
+    """The form's name, told by the first row that fits just one, and all the rows.
 
     The form is None where no row could be read at all.
     """
     if config.format != "auto":
-        return kind.forms[config.format], rows
+        return config.format, rows
     held: list[RawRow] = []
     unknown: DataError | None = None
     for raw in itertools.islice(rows, _ROWS_TO_TELL_FORM):
         held.append(raw)
         if isinstance(raw.row, DataError):
             continue
-        names = kind.forms_of(raw.row)
+        names = forms_of(raw.row)
         if len(names) == 1:
-            return kind.forms[names[0]], itertools.chain(held, rows)
-        unknown = unknown or unknown_form(raw.row, place=raw.place, also=kind.also)
+            return names[0], itertools.chain(held, rows)
+        unknown = unknown or unknown_form(raw.row, place=raw.place, also=also)
     if unknown is not None:
         raise unknown
     if len(held) == _ROWS_TO_TELL_FORM and isinstance(held[0].row, DataError):
