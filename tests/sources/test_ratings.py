@@ -73,6 +73,12 @@ def test_equal_ratings_make_no_pair_and_an_answer_rated_twice_has_the_mean(tmp_p
     assert spelled(read_pairs(write_rows(tmp_path / "rows.jsonl", row))) == [("Four.", "Two.", 1.0)]
 
 
+def test_answers_that_make_no_pair_at_all_say_what_was_looked_for(tmp_path):
+    path = write_rows(tmp_path / "rows.jsonl", rated())
+    with pytest.raises(DataError, match=r"3 rated answers to 1 prompts.*at least 9"):
+        read_all(path, min_rating_gap=9)
+
+
 def test_the_order_of_rows_changes_no_set_of_pairs(tmp_path):
     rows = [
         rated(responses=[name, "Zero."], ratings=[index, 0.5])

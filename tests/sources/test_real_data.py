@@ -1,9 +1,13 @@
 """The real data beside the checkout reads, every row of it."""
 
+from collections import Counter
+
 import pytest
 
 from tests.sources.making import read_all, read_pairs, write_rows
 from vlreward.errors import DataError
+from vlreward.sources import llava_critic
+from vlreward.sources.files import find_files, read_rows
 from vlreward.sources.write import write_parquet
 
 pytestmark = pytest.mark.realdata
@@ -60,11 +64,12 @@ def test_llava_critics_comparisons_read_and_three_of_them_are_equal(shared_data)
     assert len(found) == 24 and refused == ["judged-equal"] * 3
 
 
-def test_llava_critics_scores_read_and_make_pairs_of_one_question(shared_data):
-    folder = shared_data / "format_samples" / "native_schema"
-    found = read_all(folder / "llava_critic_pointwise.parquet", max_pairs_per_prompt=100)
-    assert not [one for one in found if isinstance(one, DataError)]
-    assert all(pair.judgment.margin == 70 for pair in found)
+def test_llava_critics_scores_read_and_a_sample_without_a_question_twice_says_so(shared_data):
+    path = shared_data / "format_samples" / "native_schema" / "llava_critic_pointwise.parquet"
+    rated = [llava_critic.draft_score(raw.row) for raw in read_rows(find_files(str(path))[0])]
+    assert Counter(one.ratings for one in rated) == {(90.0,): 12, (20.0,): 12}
+    with pytest.raises(DataError, match="24 rated answers to 24 prompts"):
+        read_all(path)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("dpo_en_demo.json", 299), ("v1_dpo_demo.jsonl", 10)])

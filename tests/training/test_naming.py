@@ -19,7 +19,6 @@ from vlreward.training.config import OptimizerConfig
 from vlreward.training.loop import train_step
 from vlreward.training.naming import (
     NamedPicture,
-    Naming,
     NamingNetwork,
     NamingObjective,
     Vocabulary,
@@ -47,12 +46,12 @@ def checkpoint(tmp_path: Path) -> RewardCheckpoint:
     return loaded
 
 
-def naming_of(checkpoint: RewardCheckpoint, named: NamedPicture = NAMED) -> Naming:
+def objective_of(checkpoint: RewardCheckpoint) -> NamingObjective:
     torch.manual_seed(0)
-    return Naming(
+    return NamingObjective(
         network=NamingNetwork(checkpoint.network),
-        vocabulary=Vocabulary.of([named], load_tokenizer(checkpoint.text_folder)),
-        named={PICTURE: named},
+        vocabulary=Vocabulary.of([NAMED], load_tokenizer(checkpoint.text_folder)),
+        preparation=PREPARATION,
     )
 
 
@@ -75,30 +74,29 @@ def test_where_two_phrases_meet_both_are_said() -> None:
 
 
 def test_words_of_a_saying_have_equal_shares(checkpoint: RewardCheckpoint) -> None:
-    vocabulary = naming_of(checkpoint).vocabulary
-    shares_MFW = shares_of([NAMED, NAMED], vocabulary)
-    assert shares_MFW.shape == (12, 6, 9)
-    assert torch.allclose(shares_MFW.sum(dim=2), torch.ones(12, 6))
+    vocabulary = objective_of(checkpoint).vocabulary
+    shares_MSW = shares_of([NAMED, NAMED], vocabulary)
+    assert shares_MSW.shape == (12, 6, 9)
+    assert torch.allclose(shares_MSW.sum(dim=2), torch.ones(12, 6))
     words = vocabulary.index_of
-    assert shares_MFW[6, 0, words["red"]] == shares_MFW[0, 0, words["circle"]] == 0.5
+    assert shares_MSW[6, 0, words["red"]] == shares_MSW[0, 0, words["circle"]] == 0.5
 
 
 def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardCheckpoint) -> None:
-    naming = naming_of(checkpoint)
-    objective = NamingObjective(naming=naming, preparation=PREPARATION)
+    objective = objective_of(checkpoint)
     [row] = objective.make_rows([NAMED])
     assert row.num_units == 6
     with torch.no_grad():
         state_MC = checkpoint.network.picture_states(row.pixel_values, grids=row.grids)
         embedding = checkpoint.network.backbone.get_input_embeddings().weight
-        words_WC = embedding[naming.vocabulary.token_ids_W2].mean(dim=1)
-        odds_MFW = (naming.network.saying_states(state_MC) @ words_WC.T).softmax(dim=2)
-        assert torch.allclose(odds_MFW[:, 0], (state_MC @ words_WC.T).softmax(dim=1))
+        words_WC = embedding[objective.vocabulary.token_ids_W2].mean(dim=1)
+        odds_MSW = (objective.network.saying_states(state_MC) @ words_WC.T).softmax(dim=2)
+        assert torch.allclose(odds_MSW[:, 0], (state_MC @ words_WC.T).softmax(dim=1))
         expected = 0.0
         for token, part in enumerate(NAMED.parts):
             for saying, words in enumerate(part):
                 for word in words:
-                    said = float(odds_MFW[token, saying, naming.vocabulary.index_of[word]])
+                    said = float(odds_MSW[token, saying, objective.vocabulary.index_of[word]])
                     expected += (math.log(1 / len(words)) - math.log(said)) / len(words)
         assert float(objective.cost(row).loss) == pytest.approx(expected, rel=1e-4)
 
@@ -106,7 +104,7 @@ def test_the_loss_is_the_divergence_from_the_words_shares(checkpoint: RewardChec
 def test_it_learns_to_name_and_leaves_the_language_model_alone(
     checkpoint: RewardCheckpoint,
 ) -> None:
-    objective = NamingObjective(naming=naming_of(checkpoint), preparation=PREPARATION)
+    objective = objective_of(checkpoint)
     network = objective.network
     before = {
         name: p.detach().clone()
@@ -123,16 +121,21 @@ def test_it_learns_to_name_and_leaves_the_language_model_alone(
 
 
 def test_a_token_is_right_if_all_its_sayings_are(checkpoint: RewardCheckpoint) -> None:
-    naming = naming_of(checkpoint)
+    objective = objective_of(checkpoint)
+    vocabulary = objective.vocabulary
     embedding = checkpoint.network.backbone.get_input_embeddings().weight
-    words_WC = embedding[naming.vocabulary.token_ids_W2].mean(dim=1)
+    words_WC = embedding[objective.vocabulary.token_ids_W2].mean(dim=1)
     state_MC = torch.randn(3, words_WC.shape[1], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        said_MF = (naming.network.saying_states(state_MC) @ words_WC.T).argmax(dim=-1)
-        shares_MFW = one_hot(said_MF, len(words_WC)).float()
-        assert naming.loss(state_MC, shares_MFW).totals == {"accuracy": 3.0}
-        shares_MFW[0, 4] = shares_MFW[0, 4].roll(1)
-        assert naming.loss(state_MC, shares_MFW).totals == {"accuracy": 2.0}
+        said_MS = (objective.network.saying_states(state_MC) @ words_WC.T).argmax(dim=-1)
+        shares_MSW = one_hot(said_MS, len(words_WC)).float()
+        assert objective.network.naming_loss(
+            state_MC, shares_MSW, vocabulary=vocabulary
+        ).totals == {"accuracy": 3.0}
+        shares_MSW[0, 4] = shares_MSW[0, 4].roll(1)
+        assert objective.network.naming_loss(
+            state_MC, shares_MSW, vocabulary=vocabulary
+        ).totals == {"accuracy": 2.0}
 
 
 def test_words_that_the_tokenizer_cannot_tell_apart_are_refused() -> None:

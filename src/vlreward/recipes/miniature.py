@@ -14,7 +14,7 @@ _COLLATION = CollationConfig(max_length=1024, max_pixels=224 * 224, token_budget
 
 
 def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) -> PretrainConfig:
-    """About six million parameters: it learns to see by naming, then to answer."""
+    """About seven million parameters: it learns to see by naming, then to answer."""
     return PretrainConfig(
         output=output,
         stages=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, require
 
 Format = Literal[
     "auto",
@@ -69,18 +69,9 @@ class SourceConfig:
                 expected="a number of rows of at least 1",
                 mend="Leave the limit out to read everything.",
             )
-        for name, value in (
-            ("min_rating_gap", self.min_rating_gap),
-            ("max_pairs_per_prompt", self.max_pairs_per_prompt - 1),
-        ):
-            if not value >= 0:
-                raise ConfigError(
-                    "source-ratings",
-                    value=getattr(self, name),
-                    place=name,
-                    expected="0 or more" if name == "min_rating_gap" else "1 or more",
-                    mend="Leave it out for the default.",
-                )
+        for name, low in (("min_rating_gap", 0), ("max_pairs_per_prompt", 1)):
+            value = getattr(self, name)
+            require(value >= low, place=name, value=value, expected=f"{low} or more")
         if not self.is_hub and (self.revision is not None or self.subset is not None):
             raise ConfigError(
                 "source-hub-only",

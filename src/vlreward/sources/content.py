@@ -46,6 +46,15 @@ class Draft:
     """Where it is part of the form; else the row's own fields say it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatedDraft:
+    """A row as its form reads it, with a rating for each of the draft's answers."""
+
+    draft: Draft
+    ratings: tuple[float, ...]
+    judgment: Judgment
+
+
 def split_markers(text: str) -> DraftContent:
     """The text with a hole for every `<image>`; empty pieces are left out."""
     content: list[str | Hole] = []

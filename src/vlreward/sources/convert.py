@@ -46,7 +46,7 @@ def to_pair(
         prompt=prompt,
         chosen=Response(content=chosen, model=fields.optional_text(row, "chosen_model")),
         rejected=Response(content=rejected, model=fields.optional_text(row, "rejected_model")),
-        judgment=draft.judgment or _judgment_of(row),
+        judgment=draft.judgment or judgment_of(row),
         origin=origin_of(row, context=context),
     )
     _check_different(pair)
@@ -71,7 +71,8 @@ def _row_id(row: Row) -> str | None:
     return fields.optional_text(row, name)
 
 
-def _judgment_of(row: Row) -> Judgment:
+def judgment_of(row: Row) -> Judgment:
+    """What the row's own fields say about who preferred, and how surely."""
     return Judgment(
         kind=fields.optional_text(row, "label_type") or "unknown",
         judge=fields.optional_text(row, "judge"),

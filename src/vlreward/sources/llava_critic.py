@@ -1,26 +1,29 @@
-"""LLaVA-Critic-113k's comparisons: a request to judge two answers, and the reply, in words.
+"""LLaVA-Critic-113k: requests to judge two answers, or to score one, and the replies, in words.
 
-https://huggingface.co/datasets/lmms-lab/llava-critic-113k, configuration `pairwise`: `image`, and
-`conversations` of one request and one reply. Requests come in three layouts, each with replies of
-its own kind. Where a delimiter occurs more than once, an answer may have said it itself: such a row
-is refused, never guessed at.
+https://huggingface.co/datasets/lmms-lab/llava-critic-113k: `image`, and `conversations` of one
+request and one reply. The configuration `pairwise` has three layouts, each with replies of its own
+kind, `pointwise` has one. Where a delimiter occurs more than once, an answer may have said it
+itself: such a row is refused, never guessed at.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vlreward.errors import DataError
 from vlreward.records import Judgment
 from vlreward.sources import fields
 from vlreward.sources.attachments import images_of
-from vlreward.sources.content import MARKER, Draft, DraftMessage, Hole
+from vlreward.sources.content import MARKER, Draft, DraftContent, DraftMessage, Hole, RatedDraft
 from vlreward.sources.fields import Row
 
-JUDGE = "gpt-4o"
+_JUDGE = "gpt-4o"
 """Who judged, as the data set's paper says (arXiv 2410.02712)."""
+
+_REQUEST, _REPLY = "conversations[0]", "conversations[1]"
+"""Places of errors."""
 
 Verdict = float
 """By how much the first answer is better, on the reply's own scale; negative for the second one."""
@@ -41,37 +44,80 @@ class _Layout:
 
 def draft(row: Row) -> Draft:
     """Reads a row; raises DataError where it is no comparison, or the answers were judged equal."""
-    request, reply = request_and_reply(row)
+    request, reply = _request_and_reply(row)
     layout = next((one for one in _LAYOUTS if one.starts[1].search(request)), None)
     if layout is None:
-        raise _unreadable(request, place="conversations[0]", expected="two answers to judge")
+        raise _unreadable(request, place=_REQUEST, expected="two answers to judge")
     question, first, second = _parts(request, layout)
     verdict = layout.verdict(reply)
     if verdict is None:
-        raise _unreadable(reply, place="conversations[1]", expected="one verdict")
+        raise _unreadable(reply, place=_REPLY, expected="one verdict")
     if verdict == 0:
         raise DataError(
             "judged-equal",
             value="equally good",
-            place="conversations[1]",
+            place=_REPLY,
             expected="a preference",
             mend="Drop the row: it holds none.",
         )
     better, worse = (first, second) if verdict > 0 else (second, first)
-    images = images_of(row)
-    return Draft(
-        prompt=(
-            DraftMessage(
-                role="user", content=(*(Hole() for _ in images), without_markers(question))
-            ),
-        ),
-        answers=((better,), (worse,)),
-        images=images,
-        judgment=Judgment(kind="model", judge=JUDGE, margin=abs(verdict)),
+    judgment = Judgment(kind="model", judge=_JUDGE, margin=abs(verdict))
+    return replace(_draft_of(row, question, answers=(better, worse)), judgment=judgment)
+
+
+def draft_score(row: Row) -> RatedDraft:
+    """Reads a row of the configuration `pointwise`, which asks for one answer's score.
+
+    The last score that the reply states counts.
+    """
+    request, reply = _request_and_reply(row)
+    question, answer = (_only(one, request) for one in (_QUESTION, _ANSWER))
+    if question.end() > answer.start():
+        raise _unreadable(request, place=_REQUEST, expected="a question and an answer")
+    scores = _SCORE.findall(reply)
+    if not scores:
+        raise _unreadable(reply, place=_REPLY, expected="a score")
+    asked, given = request[question.end() : answer.start()], request[answer.end() :]
+    return RatedDraft(
+        draft=_draft_of(row, _bracketed(asked), answers=(_bracketed(given),)),
+        ratings=(float(scores[-1]),),
+        judgment=Judgment(kind="model", judge=_JUDGE),
     )
 
 
-def request_and_reply(row: Row) -> tuple[str, str]:
+def fits(row: Row) -> bool:
+    """Whether the row's conversation shows two answers to judge."""
+    request = _request_of(row)
+    return any(layout.starts[1].search(request) for layout in _LAYOUTS)
+
+
+def asks_for_a_score(row: Row) -> bool:
+    """Whether the row's conversation shows one answer to score."""
+    request = _request_of(row)
+    return bool(_QUESTION.search(request) and _ANSWER.search(request))
+
+
+def _request_of(row: Row) -> str:
+    """The first turn of a row that is a conversation alone; empty for any other."""
+    turns = row.get("conversations")
+    if not isinstance(turns, (list, tuple)) or not turns or row.get("chosen") is not None:
+        return ""
+    request = turns[0].get("value") if fields.is_row(turns[0]) else None
+    return request if isinstance(request, str) else ""
+
+
+def _draft_of(row: Row, question: str, *, answers: tuple[str, ...]) -> Draft:
+    """The row's pictures, then the question, whose marks of their places are left out."""
+    images = images_of(row)
+    content: DraftContent = (*(Hole() for _ in images), question.replace(MARKER, "").strip())
+    return Draft(
+        prompt=(DraftMessage(role="user", content=content),),
+        answers=tuple((answer,) for answer in answers),
+        images=images,
+    )
+
+
+def _request_and_reply(row: Row) -> tuple[str, str]:
     """The two turns of a row's conversation."""
     turns = fields.items(fields.required(row, "conversations"), field="conversations")
     if len(turns) != 2:
@@ -85,55 +131,41 @@ def request_and_reply(row: Row) -> tuple[str, str]:
     return said[0], said[1]
 
 
-def without_markers(text: str) -> str:
-    """The text without the marks of pictures' places, which stand before it."""
-    return text.replace(MARKER, "").strip()
-
-
-def fits(row: Row) -> bool:
-    """Whether the row is a conversation alone, whose first turn shows two answers."""
-    turns = row.get("conversations")
-    if not isinstance(turns, (list, tuple)) or not turns or row.get("chosen") is not None:
-        return False
-    request = turns[0].get("value") if fields.is_row(turns[0]) else None
-    return isinstance(request, str) and any(one.starts[1].search(request) for one in _LAYOUTS)
-
-
-def only(pattern: re.Pattern[str], text: str, *, place: str) -> re.Match[str]:
+def _only(pattern: re.Pattern[str], request: str) -> re.Match[str]:
     """The pattern's one match; raises DataError if there are none or several."""
-    found = list(pattern.finditer(text))
+    found = list(pattern.finditer(request))
     if len(found) != 1:
         raise DataError(
             "critic-delimiters",
             value=f"{len(found)} times {pattern.pattern!r}",
-            place=place,
+            place=_REQUEST,
             expected="the delimiter once",
             mend="Drop the row: it cannot be told where its parts end.",
         )
     return found[0]
 
 
-def bracketed(part: str) -> str:
+def _bracketed(text: str) -> str:
     """What stands between a part's outer square brackets; raises DataError without them."""
+    part = text.strip()
     inner = part.removesuffix("ASSISTANT:").rstrip()
     if not (inner.startswith("[") and inner.endswith("]")):
-        raise _unreadable(part, place="conversations[0]", expected="a part in square brackets")
+        raise _unreadable(part, place=_REQUEST, expected="a part in square brackets")
     return inner[1:-1].strip()
 
 
 def _parts(request: str, layout: _Layout) -> tuple[str, str, str]:
-    place = "conversations[0]"
-    marks = [only(pattern, request, place=place) for pattern in layout.starts]
+    marks = [_only(pattern, request) for pattern in layout.starts]
     stops = [mark.start() for mark in marks[1:]] + [len(request)]
     if layout.ends is not None:
-        stops[1:] = [only(pattern, request, place=place).start() for pattern in layout.ends]
+        stops[1:] = [_only(pattern, request).start() for pattern in layout.ends]
     if any(mark.end() > stop for mark, stop in zip(marks, stops, strict=True)):
-        raise _unreadable(request, place=place, expected="question, first and second answer")
+        raise _unreadable(request, place=_REQUEST, expected="question, first and second answer")
     question, first, second = (
         request[mark.end() : stop].strip() for mark, stop in zip(marks, stops, strict=True)
     )
     if layout.ends is None:
-        return bracketed(question), bracketed(first), bracketed(second)
+        return _bracketed(question), _bracketed(first), _bracketed(second)
     return question, first, second
 
 
@@ -150,6 +182,10 @@ def _unreadable(text: str, *, place: str, expected: str) -> DataError:
 def _label(label: str) -> re.Pattern[str]:
     return re.compile(rf"^(?:{label})[ \t]*:?[ \t]*(?=\[)", re.MULTILINE)
 
+
+_QUESTION = _label("Question")
+_ANSWER = _label("The LMM response|Response|Answer")
+_SCORE = re.compile(r"\bScore\s*:\s*\[?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
 
 _BETTER = re.compile(
     r"better response\s*:\s*\[?\s*(first|second|1|2|A|B|equal)"

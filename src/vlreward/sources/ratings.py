@@ -1,32 +1,19 @@
-"""Answers with ratings, one or several a row, and the pairs that they make.
-
-LLaVA-Critic-113k's configuration `pointwise` asks a judge for one answer's score, in words
-(https://huggingface.co/datasets/lmms-lab/llava-critic-113k). Other sets list the answers to a
-prompt with a number each.
-"""
+"""Answers with ratings, one or several a row, and the pairs that they make."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vlreward.errors import DataError
 from vlreward.records import Judgment, Origin, PreferencePair, Prompt, Response
-from vlreward.sources import fields
+from vlreward.sources import fields, llava_critic
 from vlreward.sources.attachments import PictureReader, images_of
-from vlreward.sources.content import Draft, DraftContent, DraftMessage, Hole
-from vlreward.sources.convert import RowContext, fill, origin_of
+from vlreward.sources.content import Draft, RatedDraft
+from vlreward.sources.convert import RowContext, fill, judgment_of, origin_of
 from vlreward.sources.fields import Row
-from vlreward.sources.llava_critic import (
-    JUDGE,
-    bracketed,
-    only,
-    request_and_reply,
-    without_markers,
-)
 from vlreward.sources.messages import parse_answer, parse_conversation
 
 
@@ -41,48 +28,7 @@ class RatedAnswer:
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RatedDraft:
-    """A row as its form reads it, with a rating for each of the draft's answers."""
-
-    draft: Draft
-    ratings: tuple[float, ...]
-    judgment: Judgment
-
-
 RatedForm = Callable[[Row], RatedDraft]
-
-_QUESTION = re.compile(r"^Question:?[ \t]*(?=\[)", re.MULTILINE)
-_ANSWER = re.compile(r"^(?:The LMM response|Response|Answer):?[ \t]*(?=\[)", re.MULTILINE)
-_SCORE = re.compile(r"\bScore\s*:\s*\[?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
-
-
-def draft_pointwise(row: Row) -> RatedDraft:
-    """Reads a row of LLaVA-Critic's `pointwise`; the last score that the reply states counts."""
-    request, reply = request_and_reply(row)
-    place = "conversations[0]"
-    question, answer = (only(one, request, place=place) for one in (_QUESTION, _ANSWER))
-    scores = _SCORE.findall(reply)
-    if not scores or question.end() > answer.start():
-        raise DataError(
-            "critic-unreadable",
-            value=fields.describe(reply if not scores else request),
-            place="conversations[1]" if not scores else place,
-            expected="a question, an answer and its score, in a form of LLaVA-Critic",
-            mend="Drop the row, or name the form that it has.",
-        )
-    images = images_of(row)
-    asked = without_markers(bracketed(request[question.end() : answer.start()].strip()))
-    content: DraftContent = (*(Hole() for _ in images), asked)
-    return RatedDraft(
-        draft=Draft(
-            prompt=(DraftMessage(role="user", content=content),),
-            answers=((bracketed(request[answer.end() :].strip()),),),
-            images=images,
-        ),
-        ratings=(float(scores[-1]),),
-        judgment=Judgment(kind="model", judge=JUDGE),
-    )
 
 
 def draft_rated(row: Row) -> RatedDraft:
@@ -109,15 +55,12 @@ def draft_rated(row: Row) -> RatedDraft:
         ratings=tuple(
             _rating(value, field=f"ratings[{index}]") for index, value in enumerate(ratings)
         ),
-        judgment=Judgment(
-            kind=fields.optional_text(row, "label_type") or "unknown",
-            judge=fields.optional_text(row, "judge"),
-        ),
+        judgment=judgment_of(row),
     )
 
 
 RATED_FORMS: Mapping[str, RatedForm] = {
-    "llava-critic-pointwise": draft_pointwise,
+    "llava-critic-pointwise": llava_critic.draft_score,
     "rated": draft_rated,
 }
 
@@ -126,12 +69,7 @@ def rated_forms_of(row: Row) -> list[str]:
     """The names of the forms that the row's fields fit."""
     if row.get("responses") is not None and row.get("ratings") is not None:
         return ["rated"]
-    turns = row.get("conversations")
-    if not isinstance(turns, (list, tuple)) or not turns or row.get("chosen") is not None:
-        return []
-    request = turns[0].get("value") if fields.is_row(turns[0]) else None
-    is_asked = isinstance(request, str) and _QUESTION.search(request) and _ANSWER.search(request)
-    return ["llava-critic-pointwise"] if is_asked else []
+    return ["llava-critic-pointwise"] if llava_critic.asks_for_a_score(row) else []
 
 
 def to_rated_answers(

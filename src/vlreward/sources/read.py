@@ -147,9 +147,11 @@ def _read_rated(
             yield item
         else:
             answers += item
-    yield from pairs_of(
-        answers, min_gap=config.min_rating_gap, max_pairs=config.max_pairs_per_prompt
-    )
+    pairs = pairs_of(answers, min_gap=config.min_rating_gap, max_pairs=config.max_pairs_per_prompt)
+    first = next(pairs, None)
+    if first is None and answers:
+        raise _no_pairs(config, answers)
+    yield from () if first is None else itertools.chain((first,), pairs)
 
 
 def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
@@ -248,6 +250,18 @@ def _placed(error: DataError, raw: RawRow) -> DataError:
     if known and placed.row_id is None:
         placed.row_id = fields.describe_id(row_id)
     return placed
+
+
+def _no_pairs(config: SourceConfig, answers: Sequence[RatedAnswer]) -> DataError:
+    num_prompts = len({answer.prompt for answer in answers})
+    return DataError(
+        "ratings-make-no-pair",
+        value=f"{len(answers)} rated answers to {num_prompts} prompts",
+        place=config.path,
+        expected="two answers to one prompt whose ratings differ"
+        + (f" by at least {config.min_rating_gap:g}" if config.min_rating_gap else ""),
+        mend="Read the whole set, without a limit; or lower min_rating_gap.",
+    )
 
 
 def _nothing_read(config: SourceConfig, other_splits: set[str]) -> DataError:

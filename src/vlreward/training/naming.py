@@ -6,13 +6,13 @@ that is to be said of the thing that the part belongs to: of a bar, its label an
 That tells the vision encoder what is where and what belongs together, hundreds of times a
 picture; answers tell it once, if at all.
 
-Shapes: M picture tokens, F sayings of each (the words of its part, then the phrase word by word), W
+Shapes: M picture tokens, S sayings of each (the words of its part, then the phrase word by word), W
 words, C width of the backbone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -42,7 +42,7 @@ Words = tuple[str, ...]
 
 
 class NamedPicture(NamedTuple):
-    """A picture and, for each of its tokens, the words that are to be said by each saying."""
+    """A picture and, for each of its tokens, the words that each saying may be."""
 
     picture: Picture
     parts: tuple[tuple[Words, ...], ...]
@@ -122,7 +122,7 @@ def _tokens_of(word: str, tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def shares_of(named: Sequence[NamedPicture], vocabulary: Vocabulary) -> Tensor:
-    """What is to be said [M, F, W] of all tokens of the pictures: their words in equal shares."""
+    """What is to be said [M, S, W] of all tokens of the pictures: their words in equal shares."""
     parts = [part for one in named for part in one.parts]
     told = [
         (token, saying, vocabulary.index_of[word], 1 / len(words))
@@ -131,9 +131,9 @@ def shares_of(named: Sequence[NamedPicture], vocabulary: Vocabulary) -> Tensor:
         for word in words
     ]
     tokens, sayings, words, shares = zip(*told, strict=True)
-    shares_MFW = torch.zeros(len(parts), NUM_SAYINGS, len(vocabulary.index_of))
-    shares_MFW[list(tokens), list(sayings), list(words)] = torch.tensor(shares)
-    return shares_MFW
+    shares_MSW = torch.zeros(len(parts), NUM_SAYINGS, len(vocabulary.index_of))
+    shares_MSW[list(tokens), list(sayings), list(words)] = torch.tensor(shares)
+    return shares_MSW
 
 
 class NamingNetwork(nn.Module):
@@ -149,11 +149,13 @@ class NamingNetwork(nn.Module):
         self.phrase = nn.Linear(width, PHRASE_LENGTH * width, bias=False)
 
     def saying_states(self, picture_MC: Tensor) -> Tensor:
-        """The states [M, F, C] that are to say each saying; the part's own is as it is."""
-        phrase_MFC = self.phrase(picture_MC).unflatten(1, (PHRASE_LENGTH, -1))
-        return torch.cat([picture_MC[:, None], phrase_MFC], dim=1)
+        """The states [M, S, C] whose nearest words are the sayings; the part's own is as it is."""
+        phrase_MSC = self.phrase(picture_MC).unflatten(1, (PHRASE_LENGTH, -1))
+        return torch.cat([picture_MC[:, None], phrase_MSC], dim=1)
 
-    def naming_loss(self, picture_MC: Tensor, shares_MFW: Tensor, vocabulary: Vocabulary) -> Cost:
+    def naming_loss(
+        self, picture_MC: Tensor, shares_MSW: Tensor, *, vocabulary: Vocabulary
+    ) -> Cost:
         """How far what is said is from what is to be said, in nats: the sum over picture tokens.
 
         A token's loss is the sum over its sayings. `accuracy` counts the tokens all of whose most
@@ -162,13 +164,13 @@ class NamingNetwork(nn.Module):
         device = self.network.device
         embedding = self.network.backbone.get_input_embeddings().weight
         words_WC = embedding[vocabulary.token_ids_W2.to(device)].float().mean(dim=1)
-        said_MFW = log_softmax(self.saying_states(picture_MC.float()) @ words_WC.T, dim=-1)
-        shares_MFW = shares_MFW.to(device)
-        guessed_MF1 = said_MFW.detach().argmax(dim=-1, keepdim=True)
-        is_right_MF = shares_MFW.gather(-1, guessed_MF1).squeeze(-1) > 0
+        said_MSW = log_softmax(self.saying_states(picture_MC.float()) @ words_WC.T, dim=-1)
+        shares_MSW = shares_MSW.to(device)
+        guessed_MS1 = said_MSW.detach().argmax(dim=-1, keepdim=True)
+        is_right_MS = shares_MSW.gather(-1, guessed_MS1).squeeze(-1) > 0
         return Cost(
-            loss=kl_div(said_MFW, shares_MFW, reduction="sum"),
-            totals={"accuracy": float(is_right_MF.all(dim=1).sum())},
+            loss=kl_div(said_MSW, shares_MSW, reduction="sum"),
+            totals={"accuracy": float(is_right_MS.all(dim=1).sum())},
         )
 
 
@@ -178,44 +180,27 @@ class PictureRow:
 
     pixel_values: Tensor
     grids: Tensor
-    shares_MFW: Tensor
+    shares_MSW: Tensor
     ids: tuple[str, ...]
 
     @property
     def num_units(self) -> int:
         """Its picture tokens."""
-        return len(self.shares_MFW)
+        return len(self.shares_MSW)
 
     @property
     def num_tokens(self) -> int:
         """See `loop.Row`."""
-        return len(self.shares_MFW)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Naming:
-    """All that it takes to name the pictures of a run."""
-
-    network: NamingNetwork
-    vocabulary: Vocabulary
-    named: Mapping[Picture, NamedPicture]
-
-    def loss(self, picture_MC: Tensor, shares_MFW: Tensor) -> Cost:
-        """See `NamingNetwork.naming_loss`."""
-        return self.network.naming_loss(picture_MC, shares_MFW, self.vocabulary)
+        return len(self.shares_MSW)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamingObjective:
     """Naming alone: the language model is not run; see `loop.Objective`."""
 
-    naming: Naming
+    network: NamingNetwork
+    vocabulary: Vocabulary
     preparation: PicturePreparation
-
-    @property
-    def network(self) -> NamingNetwork:
-        """What is trained."""
-        return self.naming.network
 
     def make_rows(self, items: Sequence[NamedPicture]) -> list[PictureRow]:
         """One row of all pictures."""
@@ -225,7 +210,7 @@ class NamingObjective:
             PictureRow(
                 pixel_values=torch.cat(patches),
                 grids=torch.tensor(grids),
-                shares_MFW=shares_of(items, self.naming.vocabulary),
+                shares_MSW=shares_of(items, self.vocabulary),
                 ids=tuple(one.picture.sha256 for one in items),
             )
         ]
@@ -236,4 +221,4 @@ class NamingObjective:
         picture_MC = network.picture_states(
             row.pixel_values.to(network.device), grids=row.grids.to(network.device)
         )
-        return self.naming.loss(picture_MC, row.shares_MFW)
+        return self.network.naming_loss(picture_MC, row.shares_MSW, vocabulary=self.vocabulary)

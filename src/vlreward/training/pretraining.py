@@ -23,13 +23,7 @@ from vlreward.records import Demonstration, Picture
 from vlreward.runs import Clock, RunFolder
 from vlreward.training.config import PretrainConfig
 from vlreward.training.loop import StagePlan
-from vlreward.training.naming import (
-    NamedPicture,
-    Naming,
-    NamingNetwork,
-    NamingObjective,
-    Vocabulary,
-)
+from vlreward.training.naming import NamedPicture, NamingNetwork, NamingObjective, Vocabulary
 from vlreward.training.next_token import NextTokenObjective, answers_right, what_is_shared
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
@@ -65,17 +59,23 @@ def pretrain(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
         )
-        named = {**taught.named, **exam.named}
-        naming = Naming(
-            network=_with_phrase_maps(checkpoint, seed=config.seed),
-            vocabulary=Vocabulary.of(named.values(), load_tokenizer(checkpoint.text_folder)),
-            named=named,
+        assert encoder.preparation is not None, "the base model reads pictures"
+        vocabulary = Vocabulary.of(
+            [*taught.named.values(), *exam.named.values()], load_tokenizer(checkpoint.text_folder)
         )
         return PretrainTask(
             config=config,
             checkpoint=checkpoint,
-            encoder=encoder,
-            naming=naming,
+            naming=NamingObjective(
+                network=_with_phrase_maps(checkpoint, seed=config.seed),
+                vocabulary=vocabulary,
+                preparation=encoder.preparation,
+            ),
+            answering=NextTokenObjective(
+                network=checkpoint.network,
+                encoder=encoder,
+                token_budget=config.collation.token_budget,
+            ),
             taught=taught,
             exam=exam,
         )
@@ -99,8 +99,8 @@ class PretrainTask:
     config: PretrainConfig
     checkpoint: RewardCheckpoint
     """Its head is not trained and not written."""
-    encoder: Encoder
-    naming: Naming
+    naming: NamingObjective
+    answering: NextTokenObjective
     taught: Taught
     exam: Taught
 
@@ -111,23 +111,10 @@ class PretrainTask:
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
         """To name what is drawn where, in the first stage; then to answer."""
-        return self._naming if self._is_naming(stage) else self._answering
+        return self.naming if self._is_naming(stage) else self.answering
 
     def _is_naming(self, stage: int) -> bool:
         return stage == 0
-
-    @property
-    def _naming(self) -> NamingObjective:
-        assert self.encoder.preparation is not None, "the base model reads pictures"
-        return NamingObjective(naming=self.naming, preparation=self.encoder.preparation)
-
-    @property
-    def _answering(self) -> NextTokenObjective:
-        return NextTokenObjective(
-            network=self.checkpoint.network,
-            encoder=self.encoder,
-            token_budget=self.config.collation.token_budget,
-        )
 
     @property
     def items_name(self) -> str:
@@ -188,9 +175,9 @@ class PretrainTask:
         num_right = num_tokens = 0
         pictures = list(self.exam.named.values())
         for start in range(0, len(pictures), _EXAM_BATCH):
-            [row] = self._naming.make_rows(pictures[start : start + _EXAM_BATCH])
+            [row] = self.naming.make_rows(pictures[start : start + _EXAM_BATCH])
             with torch.no_grad():
-                num_right += int(self._naming.cost(row).totals["accuracy"])
+                num_right += int(self.naming.cost(row).totals["accuracy"])
             num_tokens += row.num_units
             for _ in row.ids:
                 advance()
@@ -204,7 +191,7 @@ class PretrainTask:
     def _measure_answers(self, advance: Callable[[], None]) -> Measured:
         by_family: dict[str, list[bool]] = {}
         by_skill: dict[str, list[bool]] = {}
-        answered = answers_right(self._answering, self.exam.demonstrations)
+        answered = answers_right(self.answering, self.exam.demonstrations)
         for (family, skill), is_right in zip(self.exam.topics, answered, strict=True):
             by_family.setdefault(family, []).append(is_right)
             by_skill.setdefault(skill, []).append(is_right)

@@ -16,7 +16,7 @@ tags: [vlreward, qwen2_5_vl]
 
 # miniature-base
 
-A Qwen2.5-VL of about six million parameters that sees and answers questions about vlreward's
+A Qwen2.5-VL of about seven million parameters that sees and answers questions about vlreward's
 miniature world: drawn shapes, lines, charts, tables and figures. It is what vlreward's miniature
 reward models are trained from, and good for nothing else: it knows no photographs and hardly any
 English.
