@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from vlreward import __version__, configuration
+from vlreward.curation.config import HASHED, CurateConfig
 from vlreward.errors import ConfigError, DataError, VlrewardError
 from vlreward.modeling.config import Layout
+from vlreward.recipes.curation import first_stage
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
@@ -31,6 +33,8 @@ vlreward: build, judge and use reward models for vision-language models.
   vlreward train --from config.yaml  train as a file says; more flags change it
   vlreward score FILE --model …      give every row of a file its rewards
   vlreward export MODEL FOLDER       write a model in another layout
+  vlreward curate --data … --output  merge preference sets; drop what is double, alike or unsure
+  vlreward show ID RUN               say why a pair is in a curated set, or is not
   vlreward miniature base            train a small VLM from scratch on the miniature world
   vlreward miniature reward          train a reward model from it
 
@@ -90,6 +94,36 @@ class ExportArguments:
     ms-swift, TRL and OpenRLHF."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Precision of the backbone's weights in the files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurateArguments:
+    """Merge sets of preferences; drop what is double, alike or unsure. Run again, it resumes.
+
+    Give the sources and an output folder, or --from a configuration file, such as an earlier run's
+    config.yaml, where every threshold can be set.
+    """
+
+    data: tuple[SourceConfig, ...] = ()
+    """Preference data, each path[#split] or hub:owner/name[@revision][#split]."""
+    benchmarks: tuple[SourceConfig, ...] = ()
+    """Benchmarks that the set must not share prompts or pictures with."""
+    embedder: str = HASHED
+    """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
+    output: Path | None = None
+    """The run folder."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A configuration file, instead of the other flags; --output may change its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowArguments:
+    """Say why a pair is in a curated set, or why it is not."""
+
+    id: tyro.conf.Positional[str]
+    """The pair's id, or the place or id of its row in its source."""
+    run: tyro.conf.Positional[Path]
+    """The folder of the curation run, or of the set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +244,42 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
+def _curate(arguments: list[str]) -> int:
+    config = read_curate_config(arguments)
+    from vlreward.workflows.curate import curate_sets
+
+    folder = curate_sets(config, command=_command("curate", arguments))
+    print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
+    return 0
+
+
+def read_curate_config(arguments: Sequence[str]) -> CurateConfig:
+    """The configuration that the arguments of `vlreward curate` describe; raises ConfigError."""
+    with _sources_in_one_word():
+        given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
+    if given.from_ is not None:
+        config = configuration.load(given.from_, CurateConfig)
+        return config if given.output is None else replace(config, output=str(given.output))
+    if not given.data or given.output is None:
+        raise ConfigError(
+            "data-missing" if given.output is not None else "output-missing",
+            value="no --data" if not given.data else "no --output",
+            place="command line",
+            expected="--data SOURCE [SOURCE …] --output FOLDER, or --from FILE",
+            mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
+        )
+    recipe = first_stage(data=given.data, benchmarks=given.benchmarks, output=str(given.output))
+    return replace(recipe, embedder=given.embedder)
+
+
+def _show(arguments: list[str]) -> int:
+    given = tyro.cli(ShowArguments, args=arguments, prog="vlreward show")
+    from vlreward.workflows.show import show_pair
+
+    print(show_pair(given.id, given.run))
+    return 0
+
+
 def _miniature(arguments: list[str]) -> int:
     kinds = {"base": _miniature_base, "reward": _miniature_reward}
     kind, *rest = arguments or [""]
@@ -260,9 +330,7 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
     ConfigError; help and flags that do not parse end the program as tyro does.
     """
     base, rest = _base_config(list(arguments))
-    registry = tyro.constructors.ConstructorRegistry()
-    registry.primitive_rule(_source_rule)
-    with registry:
+    with _sources_in_one_word():
         config = tyro.cli(
             TrainConfig,
             args=rest,
@@ -300,6 +368,13 @@ def _base_config(arguments: list[str]) -> tuple[TrainConfig, list[str]]:
     return _RECIPES[name](data=[_PLACEHOLDER]), arguments[1:]
 
 
+def _sources_in_one_word() -> tyro.constructors.ConstructorRegistry:
+    """What lets a source be given as `parse_source` reads it."""
+    registry = tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_source_rule)
+    return registry
+
+
 def _source_rule(
     info: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec[SourceConfig] | None:
@@ -324,5 +399,7 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "score": _score,
     "export": _export,
+    "curate": _curate,
+    "show": _show,
     "miniature": _miniature,
 }

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from vlreward.records import Picture, PreferencePair, Prompt, Response, Score
+import numpy as np
+import numpy.typing as npt
+
+from vlreward.records import PreferencePair, Prompt, Response, Score
 
 
 class Scorer(Protocol):
@@ -48,14 +51,15 @@ class Judge(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns prompts or pictures into vectors that lie near each other when they are alike."""
+    """Turns texts into vectors that lie near each other when the texts are alike."""
 
-    def embed_prompts(self, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]]:
-        """One vector a prompt, all of one length."""
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
         ...
 
-    def embed_pictures(self, pictures: Sequence[Picture]) -> Sequence[Sequence[float]]:
-        """One vector a picture, all of one length."""
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors [texts, dimensions]; the zero vector where a text says nothing."""
         ...
 
 

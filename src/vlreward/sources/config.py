@@ -17,6 +17,7 @@ Format = Literal[
     "question",
     "llava-critic",
     "llava-critic-pointwise",
+    "side-by-side",
     "rated",
 ]
 

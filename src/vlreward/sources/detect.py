@@ -13,6 +13,7 @@ from vlreward.sources import (
     published,
     question,
     sharegpt,
+    side_by_side,
     trl,
 )
 from vlreward.sources.content import Draft
@@ -28,6 +29,7 @@ PAIR_FORMS: Mapping[str, Form] = {
     "neutral": neutral.draft,
     "question": question.draft,
     "llava-critic": llava_critic.draft,
+    "side-by-side": side_by_side.draft,
 }
 
 _DESCRIPTIONS = (
@@ -35,7 +37,8 @@ _DESCRIPTIONS = (
     "sharegpt (conversations, chosen, rejected; or chosen_messages, rejected_messages), "
     "ms-swift (messages, rejected_response or rejected_messages), "
     "neutral (prompt, chosen, rejected as text, images), question (question, chosen, rejected, "
-    "image), llava-critic (conversations that judge two answers, image) and vlreward (written by "
+    "image), llava-critic (conversations that judge two answers, image), side-by-side (prompt or "
+    "instruction, response_a and response_b, score or votes) and vlreward (written by "
     "this package)"
 )
 _SPELLINGS = ("chosen", "rejected", "conversations", "messages", "rejected_response")
@@ -49,6 +52,8 @@ def forms_of(row: Row) -> list[str]:
         found.append("llava-critic")
     if question.fits(row):
         return [*found, "question"]
+    if side_by_side.fits(row):
+        found.append("side-by-side")
     if "messages" in has and has & {"rejected_response", "rejected_messages"}:
         found.append("ms-swift")
     if {"chosen_messages", "rejected_messages"} <= has:

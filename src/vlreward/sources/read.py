@@ -107,6 +107,18 @@ def read_comparisons(
     return _read_comparisons(_open(config), config=config, store=store)
 
 
+def load_comparisons(
+    config: SourceConfig, *, store: PictureStore | None = None
+) -> list[Comparison]:
+    """All rows of scoring input; raises the first row's error that cannot be read."""
+    found = []
+    for item in read_comparisons(config, store=store):
+        if isinstance(item, DataError):
+            raise item
+        found.append(item)
+    return found
+
+
 class _Convert(Protocol[F_contra, T_co]):
     def __call__(
         self, row: Row, *, form: F_contra, context: RowContext, pictures: PictureReader

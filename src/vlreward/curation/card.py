@@ -1,0 +1,179 @@
+"""The card of a curated set: what is in it, what was dropped on the way, and examples of that."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlreward.curation.ledger import Entry, counts
+from vlreward.durable import write_bytes_atomically
+
+_CARD = """\
+---
+task_categories: [visual-question-answering, text-generation]
+tags: [vlreward, preference, reward-model]
+configs:
+- config_name: default
+  data_files: data/*.parquet
+---
+
+# {title}
+
+Preference pairs, {num_kept} of {num_read} rows that were read, curated by:
+
+    {command}
+
+Each row has a prompt, a chosen and a rejected answer in messages, its pictures, and where it is
+from. `ledger.parquet` says of every other row why it is not here.
+
+## What is in it
+
+{contents}
+
+## What was dropped
+
+![rows after each step](funnel.png)
+
+{dropped}
+
+## Examples of what was dropped
+
+{examples}
+"""
+
+_SHOWN = 120
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What the card tells of a pair."""
+
+    source: str
+    has_pictures: bool
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Funnel:
+    """How many rows were read, and how many were left after each step."""
+
+    num_read: int
+    left: Mapping[str, int]
+
+    @property
+    def num_kept(self) -> int:
+        """Rows that stay."""
+        return list(self.left.values())[-1] if self.left else self.num_read
+
+
+def card(
+    *,
+    title: str,
+    command: Sequence[str],
+    funnel: Funnel,
+    kept: Iterable[Content],
+    entries: Sequence[Entry],
+    texts: Mapping[str, Content],
+) -> str:
+    """The card as Markdown; `texts` are pairs by id, for the examples."""
+    return _CARD.format(
+        title=title,
+        num_kept=funnel.num_kept,
+        num_read=funnel.num_read,
+        command=" ".join(command),
+        contents=_contents(kept),
+        dropped=_dropped(funnel, entries),
+        examples=_examples(entries, texts) or "Nothing was dropped.",
+    )
+
+
+def examples_of(entries: Sequence[Entry]) -> list[Entry]:
+    """The first three entries of each step and reason, by content."""
+    shown: Counter[tuple[str, str]] = Counter()
+    found = []
+    for entry in entries:
+        key = (entry.step, entry.reason)
+        if shown[key] < _EXAMPLES:
+            shown[key] += 1
+            found.append(entry)
+    return found
+
+
+def draw_funnel(funnel: Funnel, path: Path) -> None:
+    """Writes a PNG with a bar for what was read and one for what each step left."""
+    from matplotlib.figure import Figure
+
+    names = ["in the files", *funnel.left]
+    numbers = [funnel.num_read, *funnel.left.values()]
+    figure = Figure(figsize=(8, 0.6 + 0.5 * len(names)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(names, numbers, color=["#b8c4d6", *["#1f4e9c"] * len(funnel.left)])
+    axes.bar_label(bars, labels=[f" {number:,}" for number in numbers])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(1, max(numbers)) * 1.12)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+def _contents(kept: Iterable[Content]) -> str:
+    counted: dict[str, Counter[bool]] = {}
+    for one in kept:
+        counted.setdefault(one.source, Counter())[one.has_pictures] += 1
+    total = sum(sum(found.values()) for found in counted.values())
+    lines = ["| source | with pictures | text only | share |", "|---|---|---|---|"]
+    ordered = sorted(counted.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+    for source, found in ordered:
+        share = sum(found.values()) / total
+        lines.append(f"| {_cell(source)} | {found[True]} | {found[False]} | {share:.1%} |")
+    sums = {kind: sum(found[kind] for found in counted.values()) for kind in (True, False)}
+    lines.append(f"| all | {sums[True]} | {sums[False]} | {1 if total else 0:.0%} |")
+    return "\n".join(lines)
+
+
+def _dropped(funnel: Funnel, entries: Sequence[Entry]) -> str:
+    lines = ["| step | reason | rows | share of all read |", "|---|---|---|---|"]
+    for step, reason, number in counts(entries):
+        lines.append(f"| {step} | {reason} | {number} | {number / funnel.num_read:.1%} |")
+    return "\n".join(lines)
+
+
+def _examples(entries: Sequence[Entry], texts: Mapping[str, Content]) -> str:
+    parts = []
+    for entry in examples_of(entries):
+        lines = [
+            f"- **{entry.step}, {entry.reason}** ({_cell(entry.place)}) {entry.detail}".rstrip()
+        ]
+        lines += [f"    - {line}" for line in _text(texts.get(entry.id or ""))]
+        if entry.because in texts and entry.because is not None:
+            lines += [f"    - in its stead: {line}" for line in _text(texts[entry.because])]
+        elif entry.because is not None:
+            lines.append(f"    - because of {_cell(entry.because)}")
+        parts.append("\n".join(lines))
+    return "\n".join(parts)
+
+
+def _text(content: Content | None) -> list[str]:
+    if content is None:
+        return []
+    prompt, chosen, rejected = map(_short, (content.prompt, content.chosen, content.rejected))
+    return [f"`{prompt}` chosen `{chosen}` rejected `{rejected}`"]
+
+
+def _short(text: str) -> str:
+    even = " ".join(text.replace("`", "'").split())
+    return even if len(even) <= _SHOWN else f"{even[:_SHOWN]}…"
+
+
+def _cell(text: str) -> str:
+    """The text as Markdown shows it in a table or a line."""
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

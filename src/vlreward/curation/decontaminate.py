@@ -1,0 +1,171 @@
+"""Drops what a benchmark asks: its prompts, in the same or in other words, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vlreward.curation.alike import Texts, TextTolerance
+from vlreward.curation.frames import Frame, daft
+from vlreward.curation.likeness import must_agree
+from vlreward.curation.neighbours import Cells, near_pairs
+from vlreward.curation.rows import hash_of, prompt_text
+from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
+from vlreward.curation.steps import Bench, Drop
+from vlreward.errors import require
+from vlreward.pictures import PictureStore
+from vlreward.records import Prompt
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.read import load_comparisons
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decontaminate:
+    """Rows with a benchmark's prompt go, and so do rows with one of its pictures.
+
+    Prompts are compared with their pictures: a common question counts only about a copy of the same
+    picture. What is alike is told as in `DropSimilar`.
+    """
+
+    benchmarks: tuple[SourceConfig, ...]
+    """Rows of prompt and responses, or pairs of any form."""
+    step: Literal["decontaminate"] = "decontaminate"
+    drop_pictures: bool = True
+    """Whether rows go that ask something else about a benchmark's picture."""
+    texts: TextTolerance = field(default_factory=TextTolerance)
+    pictures: PictureTolerance = field(default_factory=PictureTolerance)
+    cells: Cells = field(default_factory=Cells)
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.benchmarks),
+            place="benchmarks",
+            value="none",
+            expected="at least one benchmark's file",
+        )
+
+    @property
+    def name(self) -> str:
+        """What recipe, ledger and card call it."""
+        return self.step
+
+    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+        """The rows to drop, by content; raises DataError if a benchmark cannot be read."""
+        asked = _read(self.benchmarks, folder=bench.folder / "pictures")
+        shown = {one.sha256: one.path for each in asked for one in each.prompt.pictures if one.path}
+        stands_for = representatives(
+            pictures_of(rows) | shown,
+            tolerance=self.pictures,
+            cells=self.cells,
+            workspace=bench.folder,
+        )
+        prompts = self._same_prompts(rows, asked, stands_for=stands_for, bench=bench)
+        if not self.drop_pictures:
+            return prompts
+        gone = {drop.row for drop in prompts}
+        pictures = _same_pictures(rows, asked, stands_for=stands_for)
+        return [*prompts, *(drop for drop in pictures if drop.row not in gone)]
+
+    def _same_prompts(
+        self,
+        rows: Frame,
+        asked: Sequence[_Asked],
+        *,
+        stands_for: Mapping[str, str],
+        bench: Bench,
+    ) -> list[Drop]:
+        """Rows whose prompt says the same as one of the benchmarks' about the same pictures."""
+        table, num_asked = _beside(rows, asked, stands_for=stands_for)
+        texts = Texts.of(table, parts=("prompt",), embedder=bench.embedder, workspace=bench.folder)
+        near = near_pairs(
+            table["group"].to_numpy(),
+            vectors=texts.vectors,
+            order=np.array([hash_of(text) for text in table["prompt"].to_pylist()]),
+            min_similarity=self.texts.min_similarity,
+            cells=self.cells,
+            sides=np.arange(table.num_rows) < num_asked,
+        )
+        found: dict[int, Drop] = {}
+        numbers = table["row"].to_pylist()
+        for one in near:
+            row = numbers[one.second]
+            if row not in found and texts.are_alike(one.first, one.second, tolerance=self.texts):
+                label, cosine = asked[numbers[one.first]].label, f"cosine {one.similarity:.3f}"
+                found[row] = Drop(row=row, reason="benchmark-prompt", because=label, detail=cosine)
+        return [found[row] for row in sorted(found)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """A benchmark's prompt, and the file and row that it is from."""
+
+    label: str
+    prompt: Prompt
+
+
+def _read(benchmarks: Sequence[SourceConfig], *, folder: Path) -> list[_Asked]:
+    """The benchmarks' prompts; embedded pictures go into the folder."""
+    store = PictureStore(folder)
+    return [
+        _Asked(label=one.place, prompt=one.prompt)
+        for config in benchmarks
+        for one in load_comparisons(config, store=store)
+    ]
+
+
+def _group(text: str, pictures: Sequence[str], *, stands_for: Mapping[str, str]) -> int:
+    return hash_of(repr(([stands_for[name] for name in pictures], must_agree(text))))
+
+
+def _beside(
+    rows: Frame, asked: Sequence[_Asked], *, stands_for: Mapping[str, str]
+) -> tuple[Any, int]:
+    """An Arrow table of the benchmarks' prompts, then the rows' that may be alike, by content.
+
+    Columns are `row` (of a benchmark's prompt: its place in `asked`), `prompt` and `group`.
+    """
+    import pyarrow as pa
+
+    frames = daft()
+    col = frames.col
+    texts = [prompt_text(one.prompt) for one in asked]
+    groups = [
+        _group(text, [picture.sha256 for picture in one.prompt.pictures], stands_for=stands_for)
+        for text, one in zip(texts, asked, strict=True)
+    ]
+
+    @frames.func
+    def group_of(text: str, pictures: list[dict[str, str]]) -> int:
+        return _group(text, [one["sha256"] for one in pictures], stands_for=stands_for)
+
+    wanted = frames.from_pydict({"group": sorted(set(groups))})
+    ours = (
+        rows.select("row", "prompt", "id", group_of(col("prompt"), col("pictures")).alias("group"))
+        .join(wanted, on="group", how="semi")
+        .sort(["id", "row"])
+        .select("row", "prompt", "group")
+        .to_arrow()
+    )
+    theirs = pa.table({"row": list(range(len(asked))), "prompt": texts, "group": groups})
+    return pa.concat_tables([theirs.cast(ours.schema), ours]), len(asked)
+
+
+def _same_pictures(
+    rows: Frame, asked: Sequence[_Asked], *, stands_for: Mapping[str, str]
+) -> Iterator[Drop]:
+    """Rows that show a copy of a benchmark's picture."""
+    labels: dict[str, str] = {}
+    for one in asked:
+        for picture in one.prompt.pictures:
+            labels.setdefault(stands_for[picture.sha256], one.label)
+    col = daft().col
+    shown = rows.select("row", "pictures").where(col("pictures").list_count() > 0)
+    for row in shown.sort("row").iter_rows():
+        found = (labels.get(stands_for[one["sha256"]]) for one in row["pictures"])
+        label = next(filter(None, found), None)
+        if label is not None:
+            yield Drop(row=row["row"], reason="benchmark-picture", because=label)

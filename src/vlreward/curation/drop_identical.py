@@ -1,0 +1,71 @@
+"""Drops what was read twice, within a source or across several, and what contradicts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from vlreward.curation.frames import Frame, daft
+from vlreward.curation.rows import RANK_COLUMNS, Row, rank
+from vlreward.curation.steps import Bench, Drop
+
+_COLUMNS = ("row", "chosen_key", "rejected_key", *RANK_COLUMNS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropIdentical:
+    """Of rows with one prompt and one pair of answers, the best-judged one stays.
+
+    White space and Unicode's ways to write a letter do not count. Where the rows disagree on which
+    answer is better, the majority holds and the others go as `contradicted`; without a majority all
+    of them go as `contradictory`.
+    """
+
+    step: Literal["drop-identical"] = "drop-identical"
+
+    @property
+    def name(self) -> str:
+        """What recipe, ledger and card call it."""
+        return self.step
+
+    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+        """The rows to drop, by content."""
+        del bench
+        frames = daft()
+        col = frames.col
+
+        @frames.func
+        def content(prompt: str, chosen: str, rejected: str) -> str:
+            return " ".join((prompt, *sorted((chosen, rejected))))
+
+        keys = (col("prompt_key"), col("chosen_key"), col("rejected_key"))
+        keyed = rows.select(*_COLUMNS, content(*keys).alias("content"))
+        repeated = keyed.groupby("content").agg(col("row").count().alias("num_rows"))
+        repeated = repeated.where(col("num_rows") > 1)
+        same = keyed.join(repeated, on="content").to_pylist()
+        same.sort(key=lambda row: (row["content"], rank(row)))
+        return [
+            drop
+            for _, group in groupby(same, key=lambda row: row["content"])
+            for drop in _settle(list(group))
+        ]
+
+
+def _settle(group: Sequence[Row]) -> Iterator[Drop]:
+    """What goes of rows with one content, the best-judged one first."""
+    sides: dict[bool, list[Row]] = {True: [], False: []}
+    for row in group:
+        sides[row["chosen_key"] < row["rejected_key"]].append(row)
+    fewer, more = sorted(sides.values(), key=len)
+    if len(fewer) == len(more):
+        detail = f"{len(more)} for either answer"
+        yield from (Drop(row=row["row"], reason="contradictory", detail=detail) for row in group)
+        return
+    best = more[0]
+    for row in more[1:]:
+        yield Drop(row=row["row"], reason="identical", because=best["id"])
+    detail = f"{len(more)} rows to {len(fewer)} prefer the other answer"
+    for row in fewer:
+        yield Drop(row=row["row"], reason="contradicted", because=best["id"], detail=detail)

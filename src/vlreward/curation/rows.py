@@ -1,0 +1,189 @@
+"""The table that curation works on: one row a pair, with what steps ask for as columns of its own.
+
+`body` holds the whole pair as JSON, pictures by hash and path, so that steps read narrow columns
+and nothing but the pairs that stay is ever rebuilt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vlreward.records import (
+    Judgment,
+    Message,
+    Origin,
+    Part,
+    Picture,
+    PreferencePair,
+    Prompt,
+    Response,
+)
+from vlreward.sources.published import to_row
+
+Row = Mapping[str, Any]
+
+
+def schema() -> Any:
+    """The table's Arrow schema.
+
+    `row` numbers rows in the order of reading and decides nothing; `*_key` hash a part's content
+    with white space and Unicode forms evened out; `pictures` are the prompt's and both answers' in
+    reading order.
+    """
+    import pyarrow as pa
+
+    texts = (
+        *(
+            "id",
+            "source",
+            "row_id",
+            "place",
+            "label_type",
+            "prompt_key",
+            "chosen_key",
+            "rejected_key",
+        ),
+        *("prompt", "chosen", "rejected", "body"),
+    )
+    return pa.schema(
+        [
+            ("row", pa.int64()),
+            *((name, pa.string()) for name in texts),
+            ("confidence", pa.float64()),
+            ("margin", pa.float64()),
+            ("pictures", pa.list_(pa.struct([("sha256", pa.string()), ("path", pa.string())]))),
+        ]
+    )
+
+
+def to_table_row(pair: PreferencePair, *, row: int) -> dict[str, object]:
+    """The pair as a row; raises DataError if a text cannot be written as UTF-8."""
+    images: list[object] = [
+        {"sha256": one.sha256, "width": one.width, "height": one.height, "path": str(one.path)}
+        for one in pair.pictures
+    ]
+    answers = {"chosen": pair.chosen.content, "rejected": pair.rejected.content}
+    return {
+        "row": row,
+        "id": pair.id,
+        "source": pair.origin.source,
+        "row_id": pair.origin.row_id,
+        "place": pair.origin.place,
+        "label_type": pair.judgment.kind,
+        "confidence": pair.judgment.confidence,
+        "margin": pair.judgment.margin,
+        "prompt": prompt_text(pair.prompt),
+        **{name: _words(content) for name, content in answers.items()},
+        "prompt_key": prompt_key(pair.prompt),
+        **{f"{name}_key": _key(content) for name, content in answers.items()},
+        "pictures": [{"sha256": one.sha256, "path": str(one.path)} for one in pair.pictures],
+        "body": json.dumps(to_row(pair, images=images), separators=(",", ":")),
+    }
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """The words of a prompt, a line or more a message."""
+    return "\n".join(_words(message.content) for message in prompt.messages)
+
+
+def prompt_key(prompt: Prompt) -> str:
+    """A hash of a prompt's content and roles, white space and Unicode forms evened out."""
+    return _key([part for message in prompt.messages for part in (message.role, *message.content)])
+
+
+def pair_of(row: Row) -> PreferencePair:
+    """The pair that a table's row holds, its pictures by path."""
+    body = json.loads(row["body"])
+    pictures = (
+        Picture(
+            sha256=one["sha256"], width=one["width"], height=one["height"], path=Path(one["path"])
+        )
+        for one in body["images"]
+    )
+    messages = tuple(
+        Message(role=message["role"], content=tuple(_content(message["content"], pictures)))
+        for message in body["prompt"]
+    )
+    chosen, rejected = (
+        Response(
+            content=tuple(_content(body[name][0]["content"], pictures)),
+            model=body[f"{name}_model"],
+        )
+        for name in ("chosen", "rejected")
+    )
+    return PreferencePair(
+        prompt=Prompt(messages=messages),
+        chosen=chosen,
+        rejected=rejected,
+        judgment=Judgment(
+            kind=body["label_type"],
+            judge=body["judge"],
+            confidence=body["confidence"],
+            margin=body["margin"],
+        ),
+        origin=Origin(
+            source=body["source"],
+            row_id=body["row_id"],
+            task=body["task"],
+            split=body["split"],
+            place=row["place"],
+        ),
+    )
+
+
+_TRUST = {"human": 0, "verified_correctness": 1, "model": 2}
+"""Whose label counts more; any other kind comes last."""
+
+
+def rank(row: Row) -> tuple[object, ...]:
+    """Sorts rows by how well they were judged, the best first; the content settles what is equal.
+
+    A person's label before a verified one, a model's, any other; then confidence, margin, and the
+    row's source, id and place. No two rows of one run rank alike, whatever the order of reading.
+    """
+    return (
+        _TRUST.get(row["label_type"], len(_TRUST)),
+        -(row["confidence"] or 0.0),
+        -abs(row["margin"] or 0.0),
+        row["source"],
+        row["id"],
+        row["place"],
+    )
+
+
+RANK_COLUMNS = ("label_type", "confidence", "margin", "source", "id", "place")
+"""What `rank` reads."""
+
+
+def hash_of(text: str) -> int:
+    """56 bits of the text's sha-256."""
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:7])
+
+
+def _content(parts: list[dict[str, str | None]], pictures: Iterator[Picture]) -> Iterator[Part]:
+    for part in parts:
+        if part["type"] == "image":
+            yield next(pictures)
+        else:
+            yield part["text"] or ""
+
+
+def _words(content: tuple[Part, ...]) -> str:
+    return "".join(part for part in content if isinstance(part, str)).strip()
+
+
+def _key(content: list[Part] | tuple[Part, ...]) -> str:
+    """A hash of texts and pictures; white space and Unicode's ways to write a letter do not count.
+
+    Neighbouring texts are one text.
+    """
+    spelled = "".join(
+        f"\x00{part.sha256}\x00" if isinstance(part, Picture) else part for part in content
+    )
+    even = " ".join(unicodedata.normalize("NFKC", spelled).split())
+    return hashlib.sha256(even.encode("utf-8", errors="surrogatepass")).hexdigest()[:32]

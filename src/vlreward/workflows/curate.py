@@ -1,0 +1,174 @@
+"""`vlreward curate`: overlapping sets of preferences in, one set with a ledger and a card out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from vlreward.curation import ledger
+from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
+from vlreward.curation.config import HASHED, CurateConfig
+from vlreward.curation.frames import Frame, daft
+from vlreward.curation.ledger import Entry
+from vlreward.curation.pipeline import Curated, curate
+from vlreward.curation.steps import Bench
+from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
+from vlreward.durable import (
+    AtomicFolder,
+    verify_manifest,
+    write_json_atomically,
+    write_text_atomically,
+)
+from vlreward.embedding.hashed import HashedEmbedder
+from vlreward.errors import DataError
+from vlreward.interfaces import Embedder
+from vlreward.pictures import PictureStore
+from vlreward.progress import Progress
+from vlreward.records import PreferencePair
+from vlreward.runs import RunFolder, only_writer
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.files import find_files
+from vlreward.sources.read import find_source, read_preferences
+from vlreward.sources.write import write_parquet
+
+_SHARD_PAIRS = 10_000
+
+
+def curate_sets(config: CurateConfig, *, command: Sequence[str]) -> Path:
+    """Curates as the configuration says; returns the folder of the set, `set` in the run's.
+
+    What an earlier start of the same run finished is not done again. Raises DataError if a source
+    cannot be read as a whole, or has changed since the run began.
+    """
+    for source in config.data:
+        find_source(source)
+    output = Path(config.output)
+    with only_writer(output), Progress() as progress:
+        RunFolder.create(output, config=config, command=command, clock=time.time)
+        finished = output / "set"
+        if finished.exists():
+            verify_manifest(finished, error=DataError)
+            progress.say("Nothing to do: the run was finished before.")
+            return finished
+        work = output / "work"
+        read = _read(config, work, progress=progress)
+        rows = rows_of(work / "read" / "rows")
+        bench = Bench(folder=work, embedder=_embedder(config.embedder))
+        curated = curate(rows, steps=config.steps, bench=bench, progress=progress)
+        with AtomicFolder(finished) as folder:
+            _publish(folder, rows=rows, curated=curated, read=read, command=command)
+    return finished
+
+
+def _read(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
+    """Reads the sources into the work folder, or takes what an earlier start read."""
+    folder, state = work / "read", _state(config.data)
+    noted = folder / "sources.json"
+    if folder.exists():
+        verify_manifest(folder, error=DataError)
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        if found["sources"] != state:
+            raise DataError(
+                "sources-changed",
+                value="files of another size or time",
+                place=str(noted),
+                expected="the sources as they were when the run began",
+                mend="Choose a new output folder.",
+            )
+        return ReadIn(num_read=found["num_read"], refused=ledger.read(folder / "refused.parquet"))
+    store = PictureStore(work / "pictures")
+    with AtomicFolder(folder) as temporary, progress.phase("Reading") as advance:
+
+        def items(source: SourceConfig) -> Iterator[PreferencePair | DataError]:
+            for item in read_preferences(source, store=store):
+                advance()
+                yield item
+
+        read = read_in([(source.path, items(source)) for source in config.data], temporary / "rows")
+        ledger.write(read.refused, temporary / "refused.parquet")
+        write_json_atomically(
+            temporary / "sources.json", {"sources": state, "num_read": read.num_read}
+        )
+    progress.say(f"Read {read.num_read} rows; {len(read.refused)} are no pairs.")
+    return read
+
+
+def _state(sources: Sequence[SourceConfig]) -> dict[str, list[int]]:
+    """Size and time of every local file."""
+    files = [file for source in sources if not source.is_hub for file in find_files(source.path)]
+    return {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+
+
+def _embedder(name: str) -> Embedder:
+    if name == HASHED:
+        return HashedEmbedder()
+    from vlreward.modeling.sentence_encoder import SentenceEncoder
+
+    return SentenceEncoder.load(name)
+
+
+def _publish(
+    folder: Path, *, rows: Frame, curated: Curated, read: ReadIn, command: Sequence[str]
+) -> None:
+    """Writes the set, its ledger and its card."""
+    funnel = Funnel(
+        num_read=read.num_read,
+        left={"read as pairs": read.num_read - len(read.refused), **curated.left},
+    )
+    entries = [*read.refused, *curated.entries]
+    assert funnel.num_kept + len(entries) == funnel.num_read, (
+        "kept and dropped are all that is read"
+    )
+    _write_shards(pairs_of(curated.rows), folder)
+    ledger.write(entries, folder / "ledger.parquet")
+    draw_funnel(funnel, folder / "funnel.png")
+    text = card(
+        title=folder.parent.name,
+        command=command,
+        funnel=funnel,
+        kept=map(_content, _columns(curated.rows)),
+        entries=entries,
+        texts=_texts(rows, entries),
+    )
+    write_text_atomically(folder / "README.md", text)
+
+
+def _write_shards(pairs: Iterator[PreferencePair], folder: Path) -> None:
+    for number, first in enumerate(pairs):
+        shard = islice(pairs, _SHARD_PAIRS - 1)
+        write_parquet(_with(first, shard), folder / "data" / f"train-{number:05d}.parquet")
+
+
+def _with(first: PreferencePair, others: Iterator[PreferencePair]) -> Iterator[PreferencePair]:
+    yield first
+    yield from others
+
+
+def _columns(rows: Frame) -> Iterator[dict[str, object]]:
+    col = daft().col
+    shown = col("pictures").list_count() > 0
+    columns = rows.select("id", "source", "prompt", "chosen", "rejected", shown.alias("shown"))
+    found: Iterator[dict[str, object]] = columns.iter_rows()
+    return found
+
+
+def _content(row: dict[str, object]) -> Content:
+    return Content(
+        source=str(row["source"]),
+        has_pictures=bool(row["shown"]),
+        prompt=str(row["prompt"]),
+        chosen=str(row["chosen"]),
+        rejected=str(row["rejected"]),
+    )
+
+
+def _texts(rows: Frame, entries: Sequence[Entry]) -> dict[str, Content]:
+    """The pairs of the ledger's examples, by id."""
+    named = {one for entry in examples_of(entries) for one in (entry.id, entry.because)}
+    wanted = daft().from_pydict({"id": sorted(one for one in named if one)})
+    return {
+        str(row["id"]): _content(row) for row in _columns(rows.join(wanted, on="id", how="semi"))
+    }

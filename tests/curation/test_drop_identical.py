@@ -1,0 +1,82 @@
+import itertools
+
+import pytest
+
+from tests.curation.making import pair, reasons, run
+from vlreward.curation.drop_identical import DropIdentical
+from vlreward.curation.working_set import pairs_of
+
+
+def dropped(tmp_path, *pairs):
+    return reasons(run(pairs, tmp_path, DropIdentical()).entries)
+
+
+def test_of_one_pair_in_two_sources_the_better_judged_one_stays(tmp_path):
+    found = dropped(
+        tmp_path,
+        pair(source="machine", place="m:1", kind="model", confidence=1.0),
+        pair(source="people", place="p:1", kind="human", confidence=0.7),
+        pair(source="people", place="p:2", kind="human", confidence=0.9),
+    )
+    assert found == {"m:1": "identical", "p:1": "identical"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": "How  many\ncircles are there? "},
+        {"chosen": " Three.\n"},
+        {"prompt": "How many circles are there\uff1f"},
+    ],
+)
+def test_white_space_and_ways_to_write_a_letter_do_not_count(tmp_path, change):
+    assert dropped(tmp_path, pair(place="a"), pair(**change, place="b")) == {"b": "identical"} or (
+        dropped(tmp_path / "2", pair(place="a"), pair(**change, place="b")) == {"a": "identical"}
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt": "how many circles are there?"}, {"chosen": "Three"}, {"rejected": "Four."}],
+)
+def test_any_other_difference_counts(tmp_path, change):
+    assert not dropped(tmp_path, pair(place="a"), pair(**change, place="b"))
+
+
+def test_where_rows_disagree_the_majority_holds(tmp_path):
+    swapped = pair(chosen="Five.", rejected="Three.", place="other", kind="human")
+    found = dropped(tmp_path, pair(place="a"), pair(place="b"), swapped)
+    assert found == {"b": "identical", "other": "contradicted"}
+
+
+def test_without_a_majority_none_stays(tmp_path):
+    swapped = pair(chosen="Five.", rejected="Three.", place="other")
+    out = run([pair(place="a"), swapped], tmp_path, DropIdentical())
+    assert reasons(out.entries) == {"a": "contradictory", "other": "contradictory"}
+    assert not list(pairs_of(out.rows))
+
+
+def test_the_order_of_reading_changes_nothing(tmp_path):
+    rows = [
+        pair(place="a", kind="model"),
+        pair(place="b", kind="model"),
+        pair(place="c", confidence=0.4),
+        pair(chosen="Five.", rejected="Three.", place="d"),
+        pair(prompt="Which?", place="e"),
+    ]
+    found = {
+        tuple(run(order, tmp_path / str(number), DropIdentical()).entries)
+        for number, order in enumerate(itertools.islice(itertools.permutations(rows), 0, 120, 17))
+    }
+    assert len(found) == 1 and len(next(iter(found))) == 3
+
+
+def test_a_picture_is_part_of_the_prompt(tmp_path):
+    from tests.curation.making import drawing, saved
+
+    red, blue = (saved(drawing((90, 90, c)), tmp_path / f"{c}.png") for c in ("red", "blue"))
+    one, other = (
+        pair("How many?", "One.", "Two.", shown, place=name)
+        for shown, name in ((red, "a"), (blue, "b"))
+    )
+    assert not dropped(tmp_path, one, other)

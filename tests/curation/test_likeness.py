@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from vlreward.curation.likeness import must_agree, say_the_same
+from vlreward.embedding.hashed import HashedEmbedder
+
+MEANINGS = {"biggest": 0, "largest": 0, "photo": 1, "snapshot": 1, "red": 2, "blue": 2}
+
+
+def embed_words(words):
+    """Vectors by which the words above mean the same as their neighbour, and others nothing."""
+    vectors = np.zeros((len(words), 3 + len(words)), dtype=np.float32)
+    for row, word in zip(vectors, words, strict=True):
+        if word in MEANINGS:
+            row[MEANINGS[word]] = 1
+    return vectors
+
+
+def alike(one, other, **settings):
+    return say_the_same(one, other, embed_words=embed_words, min_similarity=0.9, **settings)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Which bar is the longest?", "Please tell me which bar is the longest."),
+        ("How many circles are there?", "What is the number of circles?"),
+        ("There are 3 dogs.", "There are three dogs."),
+        ("It does not overlap.", "It doesn't overlap."),
+        ("Describe the pattern.", "Describe the pattren."),
+        ("Describe the missing pattern.", "Describe the mising pattern."),
+        ("Which bar is the biggest?", "Which bar is the largest?"),
+        ("In this chart, which bar is longest?", "Which bar is longest in this chart?"),
+        ("**Question:** Which bar?", "Which bar"),
+    ],
+)
+def test_paraphrases_say_the_same(one, other):
+    assert must_agree(one) == must_agree(other)
+    assert alike(one, other) and alike(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Which bar is green?", "Which bar is yellow?"),
+        ("The square is left of the circle.", "The circle is left of the square."),
+        ("A star and a star and a dot.", "A star and a dot and a dot."),
+        ("Turn right.", "Turn light."),
+        ("Which bar is the longest?", "Which bar is the longest in May?"),
+        ("The letter is U.", "The letter is N."),
+    ],
+)
+def test_look_alikes_do_not(one, other):
+    assert not alike(one, other) and not alike(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("There are 3 dogs.", "There are 4 dogs."),
+        ("There are three dogs.", "There are four dogs."),
+        ("They overlap.", "They do not overlap."),
+        ("They can overlap.", "They can't overlap."),
+        ("It costs 1,000.", "It costs 1.000."),
+    ],
+)
+def test_numbers_and_negations_must_agree(one, other):
+    assert must_agree(one) != must_agree(other)
+
+
+def test_words_that_a_pair_is_about_are_replaced_by_no_others():
+    assert alike("The bar is red.", "The bar is blue.")
+    assert not alike("The bar is red.", "The bar is blue.", fixed={"red"})
+
+
+def test_without_a_model_only_spelling_is_near():
+    hashed = HashedEmbedder().embed
+    same = say_the_same(
+        "the largest bar", "the biggest bar", embed_words=hashed, min_similarity=0.5
+    )
+    assert not same

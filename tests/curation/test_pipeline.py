@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from tests.curation.making import drawing, pair, run, saved
+from vlreward.curation import ledger
+from vlreward.curation.drop_ambiguous import DropAmbiguous
+from vlreward.curation.drop_identical import DropIdentical
+from vlreward.curation.ledger import Count, Entry
+from vlreward.curation.steps import Drop
+from vlreward.curation.working_set import pairs_of, read_in, rows_of
+from vlreward.errors import DataError
+
+
+class Counting:
+    """A step that drops the first row and counts its calls."""
+
+    name = "counting"
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, rows, *, bench):
+        self.calls += 1
+        first = rows.select("row").sort("row").to_pydict()["row"][0]
+        return [Drop(row=first, reason="first")]
+
+
+def test_each_step_sees_what_the_ones_before_it_left(tmp_path):
+    rows = [pair(place="a"), pair(place="b", confidence=0.4), pair("Which?", place="c")]
+    out = run(rows, tmp_path, DropIdentical(), DropAmbiguous())
+    assert [(one.step, one.place) for one in out.entries] == [
+        ("drop-identical", "a"),
+        ("drop-ambiguous", "b"),
+    ]
+    assert out.left == {"drop-identical": 2, "drop-ambiguous": 1}
+
+
+def test_pairs_come_back_as_they_went_in(tmp_path):
+    red = saved(drawing((80, 80, "red")), tmp_path / "red.png")
+    rows = [
+        pair("Which?", "é", "<image>", red, place="a", kind="human", confidence=0.5, margin=2.0),
+        pair(place="b", source="other"),
+    ]
+    back = list(pairs_of(run(rows, tmp_path).rows))
+    assert sorted(back, key=lambda one: one.origin.place) == rows
+    for one, other in zip(sorted(back, key=lambda one: one.origin.place), rows, strict=True):
+        assert (one.judgment, one.origin, one.id) == (other.judgment, other.origin, other.id)
+
+
+def test_a_finished_step_is_not_done_again(tmp_path):
+    step = Counting()
+    first = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
+    again = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
+    assert step.calls == 1 and again.entries == first.entries and again.left == first.left
+
+
+def test_a_step_that_drops_a_row_twice_is_found_out(tmp_path):
+    class Twice(Counting):
+        def __call__(self, rows, *, bench):
+            return [*super().__call__(rows, bench=bench)] * 2
+
+    with pytest.raises(AssertionError, match="twice"):
+        run([pair(place="a"), pair("Which?", place="b")], tmp_path, Twice())
+
+
+def test_rows_that_are_no_pairs_go_to_the_ledger_with_file_row_and_reason(tmp_path):
+    refused = DataError(
+        "answer-empty", value="nothing", place="x.jsonl:3: chosen", expected="text", mend="Drop it."
+    )
+    lone = pair(chosen="\ud800", place="x.jsonl:4")
+    read = read_in([("x.jsonl", [pair(), refused, lone])], tmp_path / "read")
+    assert read.num_read == 3 and rows_of(tmp_path / "read").count_rows() == 1
+    assert [(one.reason, one.source) for one in read.refused] == [
+        ("answer-empty", "x.jsonl"),
+        ("text-surrogate", "x.jsonl"),
+    ]
+    assert read.refused[0].place == "x.jsonl:3" and "expected text" in read.refused[0].detail
+
+
+def test_a_ledger_comes_back_and_counts(tmp_path):
+    entries = [
+        Entry(step="read", reason="torn", source="a", place="a:1"),
+        Entry(step="similar", reason="close", source="a", place="a:2", id="1", because="2"),
+        Entry(step="similar", reason="close", source="b", place="b:1", id="3", because="2"),
+    ]
+    ledger.write(entries, tmp_path / "ledger.parquet")
+    assert ledger.read(tmp_path / "ledger.parquet") == entries
+    assert ledger.counts(entries) == [Count("read", "torn", 1), Count("similar", "close", 2)]
+
+
+def test_drops_are_kept_as_plain_json(tmp_path):
+    run([pair(place="a"), pair(place="b")], tmp_path, DropIdentical())
+    [drop] = json.loads((tmp_path / "01-drop-identical" / "drops.json").read_text())
+    assert drop["reason"] == "identical" and drop["row"] in (0, 1)

@@ -1,0 +1,196 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.curation.making import drawing, saved
+from vlreward.cli import read_curate_config, run
+from vlreward.curation import ledger
+from vlreward.errors import ConfigError, DataError
+from vlreward.recipes.curation import first_stage
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.read import read_preferences
+from vlreward.workflows.curate import curate_sets
+from vlreward.workflows.show import show_pair
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def row(number, prompt, chosen="Yes.", rejected="No.", **more):
+    return {"id": number, "prompt": prompt, "chosen": chosen, "rejected": rejected, **more}
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Two overlapping sets with pictures, doubles, paraphrases, doubt and a torn row."""
+    saved(drawing((80, 80, "red"), (150, 140, "blue")), tmp_path / "one.png")
+    saved(drawing((80, 80, "red"), (150, 140, "blue")), tmp_path / "one.jpg", quality=90)
+    first = [
+        row("a1", "<image>Do they overlap?", "No.", "Yes.", images=["one.png"], label_type="human"),
+        row("a2", "Is a whale a fish?", "No.", "Yes.", images=[], confidence=1.0),
+        row("a3", "Is a bat a bird?", "No.", "Yes.", images=[], confidence=0.5),
+        row("a4", "Is 7 a prime?", images=[]),
+        row("a5", "Empty?", " ", images=[]),
+    ]
+    second = [
+        row("b1", "<image>Please tell me: do they overlap?", "No.", "Yes.", images=["one.jpg"]),
+        row("b2", "Is a whale a fish? ", "No.", "Yes.", images=[], confidence=0.9),
+        row("b3", "Is 9 a prime?", "No.", "Yes.", images=[]),
+    ]
+    return write_rows(tmp_path / "first.jsonl", first), write_rows(
+        tmp_path / "second.jsonl", second
+    )
+
+
+def curate(tmp_path, *sources, name="run", **settings):
+    config = first_stage(
+        data=[str(one) for one in sources], output=str(tmp_path / name), **settings
+    )
+    return curate_sets(config, command=["vlreward", "curate"])
+
+
+def digests(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.parquet"))
+    }
+
+
+def kept(folder):
+    items = list(read_preferences(SourceConfig(path=str(folder / "data"))))
+    assert not any(isinstance(one, DataError) for one in items)
+    return {one.origin.row_id: one for one in items}
+
+
+def test_what_is_kept_and_what_is_dropped_is_what_was_read(tmp_path, sources):
+    folder = curate(tmp_path, *sources)
+    entries = ledger.read(folder / "ledger.parquet")
+    assert set(kept(folder)) == {"a1", "a2", "a4", "b3"}
+    assert [(one.step, one.reason) for one in entries] == [
+        ("read", "answer-empty"),
+        ("drop-identical", "identical"),
+        ("drop-similar", "similar"),
+        ("drop-ambiguous", "low-confidence"),
+    ]
+    assert len(entries) + 4 == 8
+
+
+def test_the_card_says_what_is_in_the_set_and_what_was_dropped(tmp_path, sources):
+    folder = curate(tmp_path, *sources)
+    text = (folder / "README.md").read_text()
+    assert "4 of 8 rows that were read" in text
+    assert "| first | 1 | 2 | 75.0% |" in text and "| all | 1 | 3 | 100% |" in text
+    assert "| drop-similar | similar | 1 | 12.5% |" in text
+    assert "in its stead: `Do they overlap?`" in text
+    assert (folder / "funnel.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_order_of_the_sources_changes_no_byte(tmp_path, sources):
+    one = curate(tmp_path, *sources)
+    other = curate(tmp_path, *sources[::-1], name="other")
+    assert digests(one) == digests(other) and len(digests(one)) == 2
+
+
+def test_hash_seeds_and_threads_change_no_byte(tmp_path, sources):
+    found = []
+    for seed in ("1", "2"):
+        arguments = ["--data", *map(str, sources), "--output", str(tmp_path / seed)]
+        code = f"from vlreward.cli import run; run(['curate', *{arguments!r}])"
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        found.append(digests(tmp_path / seed / "set"))
+    assert found[0] == found[1]
+
+
+def test_a_second_start_does_nothing_and_a_killed_one_goes_on(tmp_path, sources):
+    whole = digests(curate(tmp_path, *sources))
+    assert digests(curate(tmp_path, *sources)) == whole
+    code = (
+        "import os, signal, vlreward.curation.pipeline as pipeline\n"
+        "from vlreward.cli import run\n"
+        "write = pipeline.write_bytes_atomically\n"
+        "def killed(path, data):\n"
+        "    write(path, data)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "pipeline.write_bytes_atomically = killed\n"
+        f"run(['curate', '--data', *{[*map(str, sources)]!r}, '--output', {str(tmp_path / 'k')!r}])"
+    )
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], env=environment)
+        assert done.returncode == -signal.SIGKILL and not (tmp_path / "k" / "set").exists()
+    assert digests(curate(tmp_path, *sources, name="k")) == whole
+
+
+def test_sources_that_changed_since_are_refused(tmp_path, sources):
+    folder = curate(tmp_path, *sources)
+    for path in folder.rglob("*"):
+        path.unlink() if path.is_file() else None
+    for path in (folder / "data", folder):
+        path.rmdir()
+    with sources[0].open("a") as file:
+        file.write(json.dumps(row("a6", "New?", images=[])) + "\n")
+    with pytest.raises(DataError, match="as they were when the run began"):
+        curate(tmp_path, *sources)
+
+
+def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
+    folder = curate(tmp_path, *sources)
+    run_folder = folder.parent
+    assert "is in the set: from first, row a4" in show_pair("a4", run_folder)
+    similar = next(one for one in ledger.read(folder / "ledger.parquet") if one.reason == "similar")
+    assert "drop-similar dropped it as similar (cosine" in show_pair(similar.id, run_folder)
+    assert f"It stands for {similar.id}" in show_pair(similar.because, folder)
+    assert "read dropped it as answer-empty" in show_pair(f"{sources[0]}:5", run_folder)
+    with pytest.raises(DataError, match="pair-unknown"):
+        show_pair("z9", run_folder)
+    with pytest.raises(DataError, match="ledger-missing"):
+        show_pair("a4", tmp_path)
+
+
+def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
+    folder = curate(tmp_path, *sources, benchmarks=[str(sources[1])])
+    arguments = ["--from", str(folder.parent / "config.yaml"), "--output", str(tmp_path / "again")]
+    config = read_curate_config(arguments)
+    assert [step.name for step in config.steps] == [
+        "drop-identical",
+        "drop-similar",
+        "drop-ambiguous",
+        "decontaminate",
+    ]
+    assert config.output == str(tmp_path / "again")
+    assert (
+        pq.read_table(folder / "ledger.parquet")["reason"].to_pylist().count("benchmark-prompt")
+        + pq.read_table(folder / "ledger.parquet")["reason"].to_pylist().count("benchmark-picture")
+        >= 2
+    )
+
+
+def test_an_empty_result_is_a_set_all_the_same(tmp_path):
+    rows = [row("x", "Why?", images=[], confidence=0.5)]
+    folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))
+    assert "0 of 1 rows" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--output", "x"], "data-missing"), (["--data", "x.jsonl"], "output-missing")],
+)
+def test_missing_arguments_are_named(arguments, code):
+    with pytest.raises(ConfigError) as caught:
+        run(["curate", *arguments])
+    assert caught.value.code == code
+
+
+def test_missing_sources_are_found_out_before_anything_is_made(tmp_path):
+    with pytest.raises(DataError, match="file-missing"):
+        run(["curate", "--data", str(tmp_path / "no.jsonl"), "--output", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
