@@ -34,12 +34,13 @@ _REPEATS = (
     "Let me double-check, just to be sure.",
     "To be safe, I will check it again.",
 )
-_REFUSALS = (
+REFUSALS = (
     "I'm sorry, but I cannot answer this question.",
     "I am not able to help with that.",
     "I cannot see the picture, so I do not know.",
     "Unfortunately, I cannot tell.",
 )
+"""Everything that `refuse` says."""
 
 
 def forms_of(answer: Answer) -> tuple[Form, ...]:
@@ -86,4 +87,4 @@ def ramble(answer: Answer, *, first_try: Answer, variant: int) -> str:
 
 def refuse(variant: int) -> str:
     """A refusal."""
-    return _REFUSALS[variant % len(_REFUSALS)]
+    return REFUSALS[variant % len(REFUSALS)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, permutations
 
 from vlreward.records import Judgment, Message, Origin, Part, PreferencePair, Prompt, Response
 from vlreward.world.answers import Form, Quality, explain, forms_of, ramble, refuse, write
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.scenes import Difficulty, Question, Skill
+from vlreward.world.scenes import Answer, Difficulty, Question, Skill
 from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import SPLITS, Shown, Split, Topic, check_families, draw_topics
@@ -28,6 +28,14 @@ _TRUTH = Judgment(kind="template", confidence=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A question to one of the scenes of a topic."""
+
+    shown: Shown
+    question: Question
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorldPair:
     """A pair and what is known of it; those without pictures have no skill and one difficulty."""
 
@@ -37,6 +45,10 @@ class WorldPair:
     difficulty: Difficulty
     chosen: Quality
     rejected: Quality
+    asked: Asked | None = field(default=None, repr=False, compare=False)
+    """The scene and the question behind it; None where there are no pictures."""
+    opposite: Answer | None = field(default=None, repr=False, compare=False)
+    """What another scene of the topic answers: plausible and wrong here."""
 
 
 def make_pairs(
@@ -96,14 +108,6 @@ def make_text_pairs(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
-    """A question to one of the scenes of a topic."""
-
-    shown: Shown
-    question: Question
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Comparisons:
     """The pairs that a topic's scenes make; `row` is their origin's."""
 
@@ -113,10 +117,10 @@ class _Comparisons:
 
     def pairs(self, rng: random.Random) -> Iterator[WorldPair]:
         """The pairs of every question, those about truth first."""
-        by_text: dict[str, list[_Asked]] = {}
+        by_text: dict[str, list[Asked]] = {}
         for shown in self.topic.shown:
             for question in shown.scene.questions:
-                by_text.setdefault(question.text, []).append(_Asked(shown=shown, question=question))
+                by_text.setdefault(question.text, []).append(Asked(shown=shown, question=question))
         for asked in by_text.values():
             opposites = [
                 (one, other)
@@ -128,7 +132,7 @@ class _Comparisons:
                 yield self._about_quality(*rng.choice(opposites), rng)
 
     def _about_truth(
-        self, opposites: Sequence[tuple[_Asked, _Asked]], rng: random.Random
+        self, opposites: Sequence[tuple[Asked, Asked]], rng: random.Random
     ) -> Iterator[WorldPair]:
         """Each scene's right answer against the other scene's, in the same words."""
         if not opposites:
@@ -140,9 +144,11 @@ class _Comparisons:
             chosen = write(right, forms[0], instead=wrong, variant=variant)
             rejected = write(wrong, forms[1], instead=right, variant=variant)
             kind: Quality = "rambling" if forms[0] == "rambling" else "right"
-            yield self._pair(one, (chosen, kind), (rejected, "wrong"), task=self.topic.family)
+            yield self._pair(
+                one, wrong, (chosen, kind), (rejected, "wrong"), task=self.topic.family
+            )
 
-    def _about_quality(self, one: _Asked, other: _Asked, rng: random.Random) -> WorldPair:
+    def _about_quality(self, one: Asked, other: Asked, rng: random.Random) -> WorldPair:
         """The right answer said well, against one that is worse in another way than being wrong."""
         answer, opposite = one.question.answer, other.question.answer
         form = rng.choice(forms_of(answer))
@@ -160,11 +166,12 @@ class _Comparisons:
             bad = _say_something_else(one, rng)
         else:
             bad = refuse(rng.getrandbits(16))
-        return self._pair(one, (good, "right"), (bad, quality), task=quality)
+        return self._pair(one, opposite, (good, "right"), (bad, quality), task=quality)
 
     def _pair(
         self,
-        asked: _Asked,
+        asked: Asked,
+        opposite: Answer,
         chosen: tuple[str, Quality],
         rejected: tuple[str, Quality],
         *,
@@ -184,6 +191,8 @@ class _Comparisons:
             difficulty=asked.shown.scene.difficulty,
             chosen=chosen[1],
             rejected=rejected[1],
+            asked=asked,
+            opposite=opposite,
         )
 
 
@@ -198,7 +207,7 @@ def _draw_forms(rng: random.Random, question: Question) -> tuple[Form, Form]:
     return rng.choice((("rambling", "rambling"), ("rambling", concise), (concise, "rambling")))
 
 
-def _say_something_else(asked: _Asked, rng: random.Random) -> str:
+def _say_something_else(asked: Asked, rng: random.Random) -> str:
     """True of the scene, but the answer to another question, or to none."""
     scene, question = asked.shown.scene, asked.question
     others = [one.answer.sentence for one in scene.questions if one.text != question.text]
