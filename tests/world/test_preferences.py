@@ -160,6 +160,17 @@ def test_every_defect_is_on_record(made: list[WorldPair]) -> None:
         assert one.pair.chosen != one.pair.rejected
 
 
+def test_pairs_about_pictures_know_the_scene_behind_them(made: list[WorldPair]) -> None:
+    for one in made:
+        assert one.asked is not None and one.opposite is not None
+        assert one.pair.prompt.messages[0].content == (
+            *one.asked.shown.pictures,
+            one.asked.question.text,
+        )
+        assert one.asked.question in one.asked.shown.scene.questions
+        assert one.opposite.value != one.asked.question.answer.value
+
+
 def test_wrong_reasoning_ends_in_the_right_answer(made: list[WorldPair]) -> None:
     found = [one.pair for one in made if one.rejected == "wrong reasoning"]
     assert found

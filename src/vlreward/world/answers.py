@@ -40,6 +40,7 @@ REFUSALS = (
     "I cannot see the picture, so I do not know.",
     "Unfortunately, I cannot tell.",
 )
+"""Everything that `refuse` says."""
 
 
 def forms_of(answer: Answer) -> tuple[Form, ...]:
