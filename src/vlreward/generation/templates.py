@@ -42,7 +42,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
 _TRUSTED = ("fields", "mark")
 """Places for our own words; the mark is that of the fences and may be left out."""
 _PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_MARK_LENGTH = 12
+_MARK_LENGTH = 16
 
 Content = tuple[Part, ...]
 """Text and pictures of somebody else, in reading order."""
@@ -131,18 +131,13 @@ def _check_places(name: PromptName, text: str, *, path: Path) -> None:
 
 
 def _mark(contents: Mapping[str, str | Content]) -> str:
-    """A word that stands in none of the contents and is the same for equal ones."""
+    """A word that none of the contents can hold, as it changes with them; equal for equal ones."""
     spelled = {
         name: value if isinstance(value, str) else [_spelled(part) for part in joined(value)]
         for name, value in contents.items()
     }
     text = json.dumps(spelled, sort_keys=True)
-    round_ = 0
-    while True:
-        mark = hashlib.sha256(f"{round_}:{text}".encode()).hexdigest()[:_MARK_LENGTH]
-        if mark not in text.lower():
-            return mark
-        round_ += 1
+    return hashlib.sha256(text.encode()).hexdigest()[:_MARK_LENGTH]
 
 
 def _spelled(part: Part) -> str | dict[str, str]:
