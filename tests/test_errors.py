@@ -9,6 +9,7 @@ from vlreward.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    EndpointError,
     Interrupted,
     MissingExtraError,
     NonFiniteError,
@@ -47,6 +48,7 @@ def test_a_more_exact_place_goes_in_front_and_keeps_the_class() -> None:
         (CheckpointError, 4),
         (MissingExtraError, 5),
         (NonFiniteError, 6),
+        (EndpointError, 7),
         (Interrupted, 75),
     ],
 )

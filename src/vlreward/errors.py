@@ -81,6 +81,12 @@ class NonFiniteError(VlrewardError):
     exit_code = 6
 
 
+class EndpointError(VlrewardError):
+    """A language model's endpoint refused a whole run: a wrong key, model or address."""
+
+    exit_code = 7
+
+
 class Interrupted(VlrewardError):
     """A signal ended the run after its state was saved (sysexits' EX_TEMPFAIL)."""
 

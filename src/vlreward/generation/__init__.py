@@ -1,0 +1,1 @@
+"""Calls to language models: asked once, written down before use, never above the budget."""

@@ -1,0 +1,306 @@
+"""Asks many requests of one endpoint: each once, within the budget, journaled before it is used.
+
+Every request ends as a reply or as a failure with its reason. Time is the event loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from vlreward.errors import ConfigError, EndpointError
+from vlreward.generation.budget import Budget
+from vlreward.generation.config import EndpointConfig
+from vlreward.generation.journal import Asked, ReplyJournal
+from vlreward.generation.outcomes import Failure, Outcome, Reply
+from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
+from vlreward.generation.prices import Pricing, find_pricing, pricing_of
+from vlreward.generation.requests import ChatRequest
+from vlreward.generation.tokens import estimated_input_tokens, worst_case
+from vlreward.generation.transport import Caller, Completion, Setback
+from vlreward.progress import Advance
+
+if TYPE_CHECKING:
+    import httpx2
+
+_LONGEST_WAIT_SECONDS = 900.0
+"""An endpoint that asks for a longer pause gets no further attempt in this run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """An endpoint with all that asking it takes.
+
+    `clock` tells seconds since 1970 for the journal; `rng` spreads retries; `transport` stands for
+    the network and `new_loop` for time in tests.
+    """
+
+    endpoint: EndpointConfig
+    journal: ReplyJournal
+    budget: Budget = field(default_factory=Budget)
+    api_key: str | None = field(default=None, repr=False)
+    clock: Callable[[], float] = time.time
+    rng: random.Random = field(default_factory=random.Random, repr=False)
+    transport: httpx2.AsyncBaseTransport | None = None
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+
+
+def ask(
+    requests: Iterable[ChatRequest],
+    *,
+    connection: Connection,
+    progress: Advance | None = None,
+) -> dict[str, Reply | Failure]:
+    """`ask_all` for callers without an event loop: all results by key, in order of arrival.
+
+    Raises ConfigError if the budget has a cap and the price is not known, EndpointError if the
+    endpoint refuses the whole run; what had arrived by then is in the journal.
+    """
+
+    async def collect() -> dict[str, Reply | Failure]:
+        outcomes = ask_all(requests, connection=connection, progress=progress)
+        return {key: result async for key, result in outcomes}
+
+    with asyncio.Runner(loop_factory=connection.new_loop) as runner:
+        return runner.run(collect())
+
+
+async def ask_all(
+    requests: Iterable[ChatRequest],
+    *,
+    connection: Connection,
+    progress: Advance | None = None,
+) -> AsyncIterator[Outcome]:
+    """Asks each distinct request that the journal does not know; outcomes in order of arrival.
+
+    Requests are taken from the iterable as calls become free. A cancelled or abandoned run keeps
+    what had arrived in the journal; calls still out count at their worst case. Raises as `ask`.
+    """
+    running: set[asyncio.Task[Outcome]] = set()
+    async with _asker(connection) as asker:
+        try:
+            for key, request in _distinct(requests):
+                known = connection.journal.find(key)
+                if known is not None:
+                    yield _shown(Outcome(key, known), progress, connection)
+                    continue
+                running.add(asyncio.create_task(asker.ask(key, request)))
+                while len(running) >= connection.endpoint.max_concurrency:
+                    for outcome in await _arrived(running):
+                        yield _shown(outcome, progress, connection)
+            while running:
+                for outcome in await _arrived(running):
+                    yield _shown(outcome, progress, connection)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+def _distinct(requests: Iterable[ChatRequest]) -> Iterator[tuple[str, ChatRequest]]:
+    seen: set[str] = set()
+    for request in requests:
+        key = request.key
+        if key not in seen:
+            seen.add(key)
+            yield key, request
+
+
+async def _arrived(running: set[asyncio.Task[Outcome]]) -> list[Outcome]:
+    """Waits for at least one task, takes the finished ones out and gives their outcomes."""
+    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    running -= done
+    return [task.result() for task in done]
+
+
+def _shown(outcome: Outcome, progress: Advance | None, connection: Connection) -> Outcome:
+    if progress is not None:
+        spent = connection.budget.spent
+        progress(f"${spent:.2f} spent" if spent else "")
+    return outcome
+
+
+@asynccontextmanager
+async def _asker(connection: Connection) -> AsyncIterator[_Asker]:
+    endpoint = connection.endpoint
+    has_cap = connection.budget.max_dollars is not None
+    pricing = pricing_of(endpoint) if has_cap else find_pricing(endpoint)
+    caller = Caller(
+        endpoint,
+        api_key=connection.api_key,
+        clock=connection.clock,
+        transport=connection.transport,
+    )
+    try:
+        yield _Asker(connection, caller=caller, pricing=pricing)
+    finally:
+        await caller.close()
+
+
+class _Attempt(NamedTuple):
+    """What one call brought and cost, the latter None where no price is known."""
+
+    result: Completion | Setback
+    dollars: float | None
+    send: int | None
+    seconds: float
+
+
+class _Asker:
+    """One run against one endpoint."""
+
+    def __init__(self, connection: Connection, *, caller: Caller, pricing: Pricing | None) -> None:
+        self._connection = connection
+        self._endpoint = connection.endpoint
+        self._journal = connection.journal
+        self._budget = connection.budget
+        self._caller = caller
+        self._pricing = pricing
+        self._limit = AdaptiveLimit(most=connection.endpoint.max_concurrency)
+
+    async def ask(self, key: str, request: ChatRequest) -> Outcome:
+        """Sends a request until it has a reply or a final failure, and journals that."""
+        worst = self._worst_dollars(request)
+        number = 0
+        while True:
+            number += 1
+            attempt = await self._attempt(key, request, worst)
+            if attempt is None:
+                return Outcome(key, self._unasked(number - 1))
+            if isinstance(attempt.result, Completion):
+                result = self._read(attempt.result, attempt, number=number)
+                self._record(key, request, result, send=attempt.send)
+                self._refuse_overrun(attempt, worst)
+                return Outcome(key, result)
+            setback = attempt.result
+            if setback.stops_run:
+                raise self._stopped(setback)
+            wait = wait_seconds(number, retry_after=setback.retry_after, rng=self._connection.rng)
+            tries_left = number < self._endpoint.max_attempts and wait <= _LONGEST_WAIT_SECONDS
+            if setback.is_final or not tries_left:
+                failure = self._given_up(setback, number=number)
+                self._record(key, request, failure)
+                return Outcome(key, failure)
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, key: str, request: ChatRequest, worst: float) -> _Attempt | None:
+        """One call within the limits on calls and money; None where there is no money for it.
+
+        Between the arrival of a completion and `ask`'s recording it nothing is awaited, so no
+        cancellation can lose it.
+        """
+        now = asyncio.get_running_loop().time
+        async with self._limit.slot() as call:
+            reservation = await self._budget.reserve(worst)
+            if reservation is None:
+                return None
+            dollars: float | None = worst
+            try:
+                send = self._journal.sending(key, dollars=worst) if worst > 0 else None
+                started = now()
+                result = await self._caller.send(request)
+                dollars = self._settled(result, send=send, worst=worst)
+            finally:
+                self._budget.settle(reservation, dollars=dollars or 0.0)
+            if isinstance(result, Completion):
+                self._limit.succeeded()
+            elif result.is_overload:
+                self._limit.overloaded(call)
+        return _Attempt(result, dollars, send, now() - started)
+
+    def _worst_dollars(self, request: ChatRequest) -> float:
+        """What to set aside for a call; nothing without a cap."""
+        if self._budget.max_dollars is None or self._pricing is None:
+            return 0.0
+        return self._pricing(*worst_case(request, endpoint=self._endpoint))
+
+    def _settled(
+        self, result: Completion | Setback, *, send: int | None, worst: float
+    ) -> float | None:
+        """What the call cost, at its worst where that is not known."""
+        if isinstance(result, Setback):
+            if not result.maybe_billed and send is not None:
+                self._journal.not_billed(send)
+            return worst if result.maybe_billed else 0.0
+        if self._pricing is None:
+            return None
+        if result.input_tokens is None or result.output_tokens is None:
+            return worst
+        return self._pricing(result.input_tokens, result.output_tokens)
+
+    def _read(self, completion: Completion, attempt: _Attempt, *, number: int) -> Reply | Failure:
+        """The completion as a reply, or why it is none; it is paid for either way."""
+        now = self._connection.clock()
+        if completion.refusal or completion.finish_reason == "content_filter":
+            reason: Literal["refusal", "empty"] = "refusal"
+            detail = completion.refusal or "the endpoint filtered the reply"
+        elif not completion.text.strip():
+            reason, detail = "empty", f"no text; finish reason {completion.finish_reason!r}"
+        else:
+            return Reply(
+                text=completion.text,
+                finish_reason=completion.finish_reason,
+                model=completion.model or self._endpoint.model,
+                input_tokens=completion.input_tokens,
+                output_tokens=completion.output_tokens,
+                dollars=attempt.dollars,
+                attempts=number,
+                seconds=attempt.seconds,
+                time=now,
+                reasoning=completion.reasoning,
+            )
+        return Failure(
+            reason=reason, detail=detail, attempts=number, dollars=attempt.dollars, time=now
+        )
+
+    def _record(
+        self, key: str, request: ChatRequest, result: Reply | Failure, *, send: int | None = None
+    ) -> None:
+        asked = Asked(
+            key=key,
+            kind=request.kind,
+            model=request.model,
+            expected_input_tokens=estimated_input_tokens(request, endpoint=self._endpoint),
+        )
+        self._journal.record(asked, result, send=send)
+
+    def _given_up(self, setback: Setback, *, number: int) -> Failure:
+        """The failure; what its calls may have cost stays noted in the journal's sends."""
+        return Failure(
+            reason=setback.reason,
+            detail=setback.detail,
+            attempts=number,
+            time=self._connection.clock(),
+        )
+
+    def _unasked(self, num_attempts: int) -> Failure:
+        spent = f"${self._budget.spent:.4f} of ${self._budget.max_dollars:.4f} are spent"
+        return Failure(reason="budget", detail=spent, attempts=num_attempts)
+
+    def _refuse_overrun(self, attempt: _Attempt, worst: float) -> None:
+        """Stops a run whose worst cases are none, before it passes the cap."""
+        if self._budget.max_dollars is None or (attempt.dollars or 0.0) <= worst * (1 + 1e-9):
+            return
+        raise ConfigError(
+            "worst-case-exceeded",
+            value=f"a call for ${attempt.dollars:.6f}",
+            place=self._endpoint.model,
+            expected=f"at most ${worst:.6f} by its text, pictures and max_output_tokens",
+            mend="Set tokens_per_picture to what the provider bills at most, and check that the "
+            "endpoint heeds output_limit_field. The reply is kept.",
+        )
+
+    def _stopped(self, setback: Setback) -> EndpointError:
+        return EndpointError(
+            "endpoint-refused",
+            value=setback.detail,
+            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
+            expected="an endpoint that knows the key and the model",
+            mend="Check the key, the model's name, the address and the account, and run again: "
+            "replies so far are kept.",
+        )

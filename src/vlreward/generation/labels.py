@@ -1,0 +1,112 @@
+"""What a language model says of one row: how good an answer is, which field a question is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlreward.generation.client import Connection
+from vlreward.generation.outcomes import Failure
+from vlreward.generation.reading import ask_and_read, last_object, without_thinking
+from vlreward.generation.requests import make_request
+from vlreward.generation.templates import Template, conversation_of, load_template
+from vlreward.progress import Advance
+from vlreward.records import Prompt, Response
+
+FIELDS = ("mathematics", "physics", "biology", "chemistry", "other")
+_LOWEST, _HIGHEST = 1, 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rating:
+    """How good an answer is, from 1 to 10, and why."""
+
+    value: int
+    reason: str
+
+
+def rate_responses(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    template: Template | None = None,
+    progress: Advance | None = None,
+) -> list[Rating | Failure]:
+    """A rating of each response by itself, in their order."""
+    used = template or load_template("judge-rating")
+    schema = _schema(rating={"type": "integer", "minimum": _LOWEST, "maximum": _HIGHEST})
+    requests = [
+        make_request(
+            used.fill(conversation=conversation_of(prompt), answer=response.content),
+            endpoint=connection.endpoint,
+            kind="judge-rating",
+            json_schema=schema,
+        )
+        for prompt, response in answers
+    ]
+    return ask_and_read(
+        requests,
+        connection=connection,
+        read=lambda reply: read_rating(without_thinking(reply.text) or ""),
+        unreadable="rating-unreadable",
+        progress=progress,
+    )
+
+
+def read_rating(text: str) -> Rating | None:
+    """The rating that is the text's last JSON object: exactly reason and rating."""
+    found = last_object(text)
+    if found is None or set(found) != {"reason", "rating"}:
+        return None
+    value, reason = found["rating"], found["reason"]
+    if isinstance(value, bool) or not isinstance(value, int) or not isinstance(reason, str):
+        return None
+    return Rating(value=value, reason=reason) if _LOWEST <= value <= _HIGHEST else None
+
+
+def name_fields(
+    prompts: Sequence[Prompt],
+    *,
+    connection: Connection,
+    fields: Sequence[str] = FIELDS,
+    template: Template | None = None,
+    progress: Advance | None = None,
+) -> list[str | Failure]:
+    """The field of study, one of `fields`, that each question is of, in their order."""
+    used = template or load_template("field-of-study")
+    schema = _schema(field={"type": "string", "enum": list(fields)})
+    requests = [
+        make_request(
+            used.fill(conversation=conversation_of(prompt), fields=", ".join(fields)),
+            endpoint=connection.endpoint,
+            kind="field-of-study",
+            json_schema=schema,
+        )
+        for prompt in prompts
+    ]
+    return ask_and_read(
+        requests,
+        connection=connection,
+        read=lambda reply: read_field(without_thinking(reply.text) or "", fields=fields),
+        unreadable="field-unreadable",
+        progress=progress,
+    )
+
+
+def read_field(text: str, *, fields: Sequence[str]) -> str | None:
+    """The field that the text's last JSON object names: exactly reason and field."""
+    found = last_object(text)
+    if found is None or set(found) != {"reason", "field"} or not isinstance(found["reason"], str):
+        return None
+    named = found["field"]
+    return named if isinstance(named, str) and named in fields else None
+
+
+def _schema(**answer: object) -> dict[str, object]:
+    """A JSON schema for an object of a reason and the answer, reason first."""
+    return {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}, **answer},
+        "required": ["reason", *answer],
+        "additionalProperties": False,
+    }

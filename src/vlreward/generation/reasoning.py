@@ -1,0 +1,209 @@
+"""Answers by language models: straight from the picture, or by way of a description of it.
+
+In direct generation a reasoner that sees answers the question. In two-step generation a model that
+sees describes the pictures and a reasoner that does not answers from the description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vlreward.generation.client import Connection, ask
+from vlreward.generation.outcomes import Failure, Reply
+from vlreward.generation.reading import with_thinking, without_thinking
+from vlreward.generation.requests import ChatRequest, make_request
+from vlreward.generation.templates import Template, conversation_of, load_template
+from vlreward.generation.verdicts import no_answer
+from vlreward.progress import Advance
+from vlreward.records import Prompt, Response
+
+Thinking = Literal["keep", "strip"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generated:
+    """An answer; `is_cut` where it ended at the limit of its length."""
+
+    response: Response
+    is_cut: bool
+
+
+Answers = list[Generated | Failure]
+
+
+def answer_directly(
+    prompts: Sequence[Prompt],
+    *,
+    connection: Connection,
+    num_samples: int = 1,
+    seed: int = 0,
+    thinking: Thinking = "strip",
+    template: Template | None = None,
+    progress: Advance | None = None,
+) -> list[Answers]:
+    """`num_samples` answers to each prompt, in its order, by a model that sees the pictures."""
+    used = template or load_template("reason-direct")
+    requests = [
+        make_request(
+            used.fill(conversation=conversation_of(prompt)),
+            endpoint=connection.endpoint,
+            kind="reason-direct",
+            seed=seed,
+            sample=sample,
+        )
+        for prompt in prompts
+        for sample in range(num_samples)
+    ]
+    answers = _answers(requests, connection=connection, thinking=thinking, progress=progress)
+    return [answers[start : start + num_samples] for start in range(0, len(requests), num_samples)]
+
+
+def answer_from_descriptions(
+    prompts: Sequence[Prompt],
+    *,
+    describer: Connection,
+    reasoner: Connection,
+    num_samples: int = 1,
+    seed: int = 0,
+    thinking: Thinking = "strip",
+    describing: Template | None = None,
+    reasoning: Template | None = None,
+    progress: Advance | None = None,
+) -> list[Answers]:
+    """As `answer_directly`, in two steps: the reasoner sees descriptions and no pictures.
+
+    A prompt whose description failed, or was cut, has that failure for each of its answers.
+    """
+    used = reasoning or load_template("reason-from-description")
+    descriptions = _describe(prompts, connection=describer, template=describing, progress=progress)
+    requests = [
+        [
+            make_request(
+                used.fill(
+                    conversation=conversation_of(prompt, pictures_as_text=True),
+                    description=description.response.content,
+                ),
+                endpoint=reasoner.endpoint,
+                kind="reason-from-description",
+                seed=seed,
+                sample=sample,
+            )
+            for sample in range(num_samples)
+        ]
+        if isinstance(description, Generated)
+        else []
+        for prompt, description in zip(prompts, descriptions, strict=True)
+    ]
+    asked = [request for group in requests for request in group]
+    answers = iter(_answers(asked, connection=reasoner, thinking=thinking, progress=progress))
+    return [
+        [next(answers) for _ in range(num_samples)]
+        if isinstance(description, Generated)
+        else [description] * num_samples
+        for description in descriptions
+    ]
+
+
+def regenerate(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    seed: int = 0,
+    thinking: Thinking = "strip",
+    template: Template | None = None,
+    progress: Advance | None = None,
+) -> Answers:
+    """For each prompt and an answer to it that was found wanting, a new one, in their order."""
+    used = template or load_template("regenerate")
+    requests = [
+        make_request(
+            used.fill(conversation=conversation_of(prompt), answer=response.content),
+            endpoint=connection.endpoint,
+            kind="regenerate",
+            seed=seed,
+        )
+        for prompt, response in answers
+    ]
+    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
+
+
+def _describe(
+    prompts: Sequence[Prompt],
+    *,
+    connection: Connection,
+    template: Template | None,
+    progress: Advance | None,
+) -> Answers:
+    used = template or load_template("describe")
+    requests = [
+        make_request(
+            used.fill(conversation=conversation_of(prompt)),
+            endpoint=connection.endpoint,
+            kind="describe",
+        )
+        for prompt in prompts
+    ]
+    return [
+        Failure(reason="description-cut", detail="the description ended at the length limit")
+        if isinstance(one, Generated) and one.is_cut
+        else one
+        for one in _answers(requests, connection=connection, thinking="strip", progress=progress)
+    ]
+
+
+def _answers(
+    requests: Sequence[ChatRequest],
+    *,
+    connection: Connection,
+    thinking: Thinking,
+    progress: Advance | None,
+) -> Answers:
+    results = ask(requests, connection=connection, progress=progress)
+    return [_answer(results[request.key], thinking=thinking) for request in requests]
+
+
+def _answer(result: Reply | Failure, *, thinking: Thinking) -> Generated | Failure:
+    """The reply as an answer; one that only thinks is none, whatever becomes of the thinking."""
+    if isinstance(result, Failure):
+        return result
+    answer = without_thinking(result.text)
+    if not answer:
+        return Failure(
+            reason="thinking-unfinished",
+            detail=f"thinking and no answer; finish reason {result.finish_reason!r}",
+            attempts=result.attempts,
+            time=result.time,
+        )
+    text = answer if thinking == "strip" else with_thinking(result)
+    return Generated(response=Response(content=(text,), model=result.model), is_cut=result.is_cut)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiGenerator:
+    """An `interfaces.Generator` that asks one prompt at a time, directly."""
+
+    connection: Connection
+    thinking: Thinking = "strip"
+    template: Template | None = None
+
+    def generate(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Response]:
+        """The answers, the same for the same seed as long as the journal is kept.
+
+        Raises DataError where one of them failed.
+        """
+        (answers,) = answer_directly(
+            [prompt],
+            connection=self.connection,
+            num_samples=num_responses,
+            seed=seed,
+            thinking=self.thinking,
+            template=self.template,
+        )
+        responses = []
+        for answer in answers:
+            if isinstance(answer, Failure):
+                raise no_answer(answer, place="prompt")
+            responses.append(answer.response)
+        return responses

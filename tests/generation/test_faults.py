@@ -1,0 +1,171 @@
+"""Many calls against an endpoint that fails in every way: every row ends, and no cap is passed."""
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.generation.making import DOLLARS_PER_REPLY, connect, journal_at, request
+from vlreward.errors import ConfigError
+from vlreward.generation.budget import Budget
+from vlreward.generation.client import ask
+from vlreward.generation.outcomes import Reply
+from vlreward.generation.scripted import Drops, Fails, Hangs, Says, ScriptedEndpoint, Tears
+
+WORST_CASE = (1024 * 8.0 + 250 * 2.0) / 1e6
+"""More than a short request can cost."""
+
+
+def faulty(seed, *, refusals):
+    """10 % 429, 5 % 5xx, 2 % hangs, 1 % torn JSON, and refusals to these texts."""
+    rng = random.Random(seed)
+
+    def script(call):
+        if call.text in refusals:
+            return Says(text=None, refusal="I will not.")
+        dice = rng.random()
+        if dice < 0.10:
+            return Fails(status=429, headers={"retry-after": rng.choice(["0", "1", "3"])})
+        if dice < 0.15:
+            return Fails(status=rng.choice([500, 502, 503]))
+        if dice < 0.17:
+            return Hangs()
+        if dice < 0.18:
+            return Tears()
+        return Says(text=f"answer to {call.text}", seconds=rng.uniform(0.5, 5))
+
+    return script
+
+
+def test_of_500_calls_each_ends_as_a_reply_or_set_aside_with_its_reason(tmp_path):
+    refusals = {"7", "99", "250", "251", "499"}
+    scripted = ScriptedEndpoint(faulty(3, refusals=refusals))
+    requests = [request(str(number)) for number in range(500)]
+    with journal_at(tmp_path) as journal:
+        connection = connect(scripted, journal, max_attempts=4)
+        results = ask(requests, connection=connection)
+        again = ask(requests, connection=connection)
+        assert journal.count() == 500
+    assert again == results
+    for number, one in enumerate(requests):
+        result = results[one.key]
+        if isinstance(result, Reply):
+            assert result.text == f"answer to {number}"
+        elif str(number) in refusals:
+            assert result.reason == "refusal"
+        else:
+            assert (result.reason, result.attempts) in {
+                (reason, 4) for reason in ("rate-limited", "server-error", "timeout", "torn-reply")
+            }
+    reasons = Counter(getattr(one, "reason", "reply") for one in results.values())
+    assert reasons["refusal"] == 5
+    assert reasons["reply"] >= 485
+    attempts = sum(one.attempts for one in results.values())
+    assert attempts == len(scripted.calls) > 550
+
+
+def test_a_cap_is_kept_with_64_calls_at_once_and_a_larger_one_goes_on(tmp_path):
+    requests = [request(str(number)) for number in range(150)]
+    cap = 60 * DOLLARS_PER_REPLY
+    with journal_at(tmp_path) as journal:
+        scripted = ScriptedEndpoint(lambda call: Says(text="ok", seconds=1))
+        budget = Budget(cap)
+        first = ask(requests, connection=connect(scripted, journal, budget=budget))
+        replies = [one for one in first.values() if isinstance(one, Reply)]
+        rest = [one for one in first.values() if not isinstance(one, Reply)]
+        assert {one.reason for one in rest} == {"budget"}
+        assert len(first) == 150
+        assert cap - WORST_CASE < journal.money().total <= cap
+        assert len(replies) == journal.count() == len(scripted.calls)
+
+        larger = Budget(1.0, spent=journal.money().total)
+        second = ask(requests, connection=connect(scripted, journal, budget=larger))
+        assert all(isinstance(one, Reply) for one in second.values())
+        assert len(scripted.calls) == 150
+        assert larger.spent == pytest.approx(150 * DOLLARS_PER_REPLY)
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 2**32),
+    cap=st.floats(0, 40 * WORST_CASE),
+    num_requests=st.integers(1, 80),
+)
+def test_no_cap_is_ever_passed_whatever_fails(tmp_path_factory, seed, cap, num_requests):
+    """Calls that died after being sent count in full: the provider may have billed them."""
+    rng = random.Random(seed)
+    billed = 0.0
+    acts = [Fails(status=429), Fails(status=500), Hangs(), Tears(), Drops(sent=True)]
+
+    def script(call):
+        nonlocal billed
+        if rng.random() < 0.5:
+            act = rng.choice(acts)
+            if not isinstance(act, Fails) or act.status != 429:
+                billed += 1024 * 8e-6
+            return act
+        tokens = rng.randint(1, 1024)
+        billed += 100 * 2e-6 + tokens * 8e-6
+        return Says(text="ok", seconds=rng.uniform(0, 9), output_tokens=tokens)
+
+    folder = tmp_path_factory.mktemp("journal")
+    with journal_at(folder) as journal:
+        budget = Budget(cap)
+        requests = [request(str(number)) for number in range(num_requests)]
+        results = ask(
+            requests,
+            connection=connect(script, journal, budget=budget, timeout_seconds=5, max_attempts=3),
+        )
+        assert len(results) == num_requests
+        assert billed <= budget.spent + 1e-9
+        assert budget.spent <= cap + 1e-9
+        assert journal.money().total == pytest.approx(budget.spent)
+
+
+@pytest.mark.parametrize(
+    ("act", "may_be_billed"),
+    [
+        (Fails(status=429), False),
+        (Fails(status=503), False),
+        (Fails(status=422), False),
+        (Drops(sent=False), False),
+        (Drops(sent=True), True),
+        (Fails(status=500), True),
+        (Hangs(), True),
+        (Tears(), True),
+    ],
+)
+def test_a_call_without_a_reply_counts_in_full_where_it_may_have_been_billed(
+    tmp_path, act, may_be_billed
+):
+    with journal_at(tmp_path) as journal:
+        budget = Budget(1.0)
+        ask(
+            [request()],
+            connection=connect(lambda call: act, journal, budget=budget, max_attempts=1),
+        )
+        assert (budget.spent > 1024 * 8e-6) == may_be_billed
+        assert budget.spent in (0.0, journal.money().maybe_billed)
+
+
+def test_a_reply_without_counted_tokens_costs_its_worst_case(tmp_path):
+    silent = Says(text="ok", input_tokens=None)
+    with journal_at(tmp_path) as journal:
+        budget = Budget(1.0)
+        ask([request()], connection=connect(lambda call: silent, journal, budget=budget))
+        assert 1024 * 8e-6 < budget.spent == journal.money().billed < WORST_CASE
+
+
+def test_a_call_dearer_than_its_worst_case_stops_a_capped_run_and_is_kept(tmp_path):
+    def script(call):
+        return Says(text="ok", output_tokens=5000)
+
+    requests = [request(str(number)) for number in range(50)]
+    with journal_at(tmp_path) as journal:
+        connection = connect(script, journal, budget=Budget(1.0), max_concurrency=2)
+        with pytest.raises(ConfigError, match="worst-case-exceeded"):
+            ask(requests, connection=connection)
+        assert 1 <= journal.count() <= 2
+        assert len(ask(requests, connection=connect(script, journal))) == 50
