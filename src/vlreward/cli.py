@@ -112,6 +112,10 @@ class CurateArguments:
     """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
     output: Path | None = None
     """The run folder."""
+    max_dollars: float | None = None
+    """What all paid calls of the run together may cost, over all its starts."""
+    dry_run: bool = False
+    """Only say what calls would be made, and what they would cost."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """A configuration file, instead of the other flags; --output may change its folder."""
 
@@ -245,21 +249,32 @@ def _export(arguments: list[str]) -> int:
 
 
 def _curate(arguments: list[str]) -> int:
-    config = read_curate_config(arguments)
-    from vlreward.workflows.curate import curate_sets
+    given, config = read_curate_config(arguments)
+    from vlreward.workflows.curate import curate_sets, plan_calls
 
-    folder = curate_sets(config, command=_command("curate", arguments))
+    command = _command("curate", arguments)
+    if given.dry_run:
+        for step, found in plan_calls(config, command=command, environment=os.environ).items():
+            print(
+                f"{step}: {found.num_calls} calls, {found.num_known} known already, "
+                f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
+                f"${found.dollars:.2f}, {found.minutes:.1f} minutes"
+            )
+        return 0
+    folder = curate_sets(
+        config, command=command, environment=os.environ, max_dollars=given.max_dollars
+    )
     print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
     return 0
 
 
-def read_curate_config(arguments: Sequence[str]) -> CurateConfig:
-    """The configuration that the arguments of `vlreward curate` describe; raises ConfigError."""
+def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, CurateConfig]:
+    """The arguments of `vlreward curate`, and what they configure; raises ConfigError."""
     with _sources_in_one_word():
         given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
     if given.from_ is not None:
         config = configuration.load(given.from_, CurateConfig)
-        return config if given.output is None else replace(config, output=str(given.output))
+        return given, _moved(config, given.output)
     if not given.data or given.output is None:
         raise ConfigError(
             "data-missing" if given.output is not None else "output-missing",
@@ -269,7 +284,11 @@ def read_curate_config(arguments: Sequence[str]) -> CurateConfig:
             mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
         )
     recipe = first_stage(data=given.data, benchmarks=given.benchmarks, output=str(given.output))
-    return replace(recipe, embedder=given.embedder)
+    return given, replace(recipe, embedder=given.embedder)
+
+
+def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
+    return config if output is None else replace(config, output=str(output))
 
 
 def _show(arguments: list[str]) -> int:

@@ -159,7 +159,7 @@ def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
 def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
     folder = curate(tmp_path, *sources, benchmarks=[str(sources[1])])
     arguments = ["--from", str(folder.parent / "config.yaml"), "--output", str(tmp_path / "again")]
-    config = read_curate_config(arguments)
+    _, config = read_curate_config(arguments)
     assert [step.name for step in config.steps] == [
         "drop-identical",
         "drop-similar",

@@ -1,4 +1,4 @@
-"""Drops what its own judges were not sure of."""
+"""Drops what its own judges were not sure of, and what another judge does not see so."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlreward.curation.frames import Frame, daft
+from vlreward.curation.rows import pair_of
 from vlreward.curation.steps import Bench, Drop
-from vlreward.errors import require
+from vlreward.errors import ConfigError, require
+from vlreward.generation.config import EndpointConfig
+from vlreward.generation.estimate import Estimate, estimate
+from vlreward.generation.verdicts import JudgedPair, judge_pairs, pair_requests
+from vlreward.records import PreferencePair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropAmbiguous:
-    """Of rows that say how sure their judges were, those that were not sure enough go.
+    """Rows go whose judges were not sure enough, by what the rows say of them.
 
-    Rows that do not say so stay.
+    Rows that say nothing are shown to a judge model, where there is one, in both orders of their
+    answers: those go in which it sees no difference, or another one when the order is swapped, or
+    the other answer as the better one. Without a judge model such rows stay.
     """
 
     step: Literal["drop-ambiguous"] = "drop-ambiguous"
@@ -23,6 +30,12 @@ class DropAmbiguous:
     """Least confidence, such as the share of the votes: of three, two are .67."""
     min_margin: float = 0.0
     """Least difference of the judge's scores, on the sources' own scales."""
+    judge: EndpointConfig | None = None
+    """The judge model, for rows that do not say how sure their judges were."""
+    judge_all: bool = False
+    """Whether the judge model is asked about all other rows too."""
+    num_samples: int = 1
+    """How often the judge model is asked in either order; the majority counts."""
 
     def __post_init__(self) -> None:
         require(
@@ -31,6 +44,12 @@ class DropAmbiguous:
             value=self.min_confidence,
             expected="a share from 0 to 1",
         )
+        require(
+            self.num_samples >= 1,
+            place="num_samples",
+            value=self.num_samples,
+            expected="1 or more",
+        )
 
     @property
     def name(self) -> str:
@@ -38,21 +57,82 @@ class DropAmbiguous:
         return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-        """The rows to drop, by content."""
-        del bench
+        """The rows to drop, by content; raises ConfigError where the budget does not reach."""
+        unsure = self._unsure(rows)
+        if self.judge is None:
+            return unsure
+        asked = self._to_ask(rows)
+        judged = judge_pairs(
+            list(asked.values()),
+            connection=bench.connect(self.judge),
+            num_samples=self.num_samples,
+            progress=bench.advance,
+        )
+        drops = (
+            _judged_drop(row, judged[pair.id], min_confidence=self.min_confidence)
+            for row, pair in asked.items()
+        )
+        return [*unsure, *(drop for drop in drops if drop is not None)]
+
+    def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
+        """What asking the judge model about these rows will take."""
+        if self.judge is None:
+            return Estimate()
+        connection = bench.connect(self.judge)
+        requests = pair_requests(
+            list(self._to_ask(rows).values()), connection=connection, num_samples=self.num_samples
+        )
+        return estimate(requests, endpoint=self.judge, journal=connection.journal)
+
+    def _unsure(self, rows: Frame) -> list[Drop]:
+        """Rows whose own judges were not sure enough."""
         col = daft().col
         unsure = rows.select("row", "confidence", "margin").where(
             (col("confidence") < self.min_confidence)
             | (col("margin") == 0)
             | (col("margin") < self.min_margin)
         )
-        return [
-            _drop(row["row"], confidence=row["confidence"], margin=row["margin"], step=self)
-            for row in unsure.sort("row").iter_rows()
-        ]
+        return [self._own_drop(**row) for row in unsure.sort("row").iter_rows()]
+
+    def _own_drop(self, *, row: int, confidence: float | None, margin: float | None) -> Drop:
+        if confidence is not None and confidence < self.min_confidence:
+            return Drop(row=row, reason="low-confidence", detail=f"confidence {confidence:.2f}")
+        reason = "equal" if margin == 0 else "low-margin"
+        return Drop(row=row, reason=reason, detail=f"margin {margin}")
+
+    def _to_ask(self, rows: Frame) -> dict[int, PreferencePair]:
+        """The rows that the judge model is shown, by their number, in the order of their ids."""
+        col = daft().col
+        own = {drop.row for drop in self._unsure(rows)}
+        silent = rows if self.judge_all else rows.where(col("confidence").is_null())
+        shown = silent.select("row", "id", "place", "body").sort(["id", "place"])
+        return {row["row"]: pair_of(row) for row in shown.iter_rows() if row["row"] not in own}
 
 
-def _drop(row: int, *, confidence: float | None, margin: float | None, step: DropAmbiguous) -> Drop:
-    if confidence is not None and confidence < step.min_confidence:
-        return Drop(row=row, reason="low-confidence", detail=f"confidence {confidence:.2f}")
-    return Drop(row=row, reason="equal" if margin == 0 else "low-margin", detail=f"margin {margin}")
+def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop | None:
+    """Why the judge model speaks against a row, if it does."""
+    verdict = judged.verdict
+    if verdict is None:
+        assert judged.failure is not None, "who has no verdict has failed"
+        if judged.failure.reason == "budget":
+            raise _budget_spent(judged.failure.detail)
+        detail = judged.failure.detail
+        return Drop(row=row, reason=f"not-judged-{judged.failure.reason}", detail=detail)
+    if verdict.better == "equal":
+        return Drop(row=row, reason="judged-ambiguous", detail=verdict.rationale)
+    if verdict.better == "second":
+        return Drop(row=row, reason="judged-contradicted", detail=verdict.rationale)
+    if verdict.confidence < min_confidence:
+        detail = f"confidence {verdict.confidence:.2f}"
+        return Drop(row=row, reason="judged-unsure", detail=detail)
+    return None
+
+
+def _budget_spent(detail: str) -> ConfigError:
+    return ConfigError(
+        "budget-spent",
+        value=detail,
+        place="max_dollars",
+        expected="money for all calls of the run",
+        mend="Replies so far are kept: run again with a larger --max-dollars to go on.",
+    )

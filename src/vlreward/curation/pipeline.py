@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.steps import Bench, Drop, Step
+from vlreward.curation.steps import Bench, Drop, PaidStep, Step
 from vlreward.durable import make_folder, write_bytes_atomically
+from vlreward.generation.estimate import Estimate
 from vlreward.progress import Progress
 
 _ALL_DROPS = TypeAdapter(list[Drop])
@@ -38,7 +39,8 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
     num_rows = rows.count_rows()
     for number, step in enumerate(steps, start=1):
         folder = bench.folder / f"{number:02d}-{step.name}"
-        drops = _drops(step, rows, bench=replace(bench, folder=folder))
+        with progress.phase(step.name) as advance:
+            drops = _drops(step, rows, bench=replace(bench, folder=folder, advance=advance))
         entries += _entries(drops, rows=rows, step=step.name)
         rows = _without(rows, drops)
         left = num_rows - len(drops)
@@ -46,6 +48,27 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
         num_rows = kept[step.name] = left
     assert rows.count_rows() == num_rows, "a step dropped a row twice, or one that was not there"
     return Curated(rows=rows, entries=entries, left=kept)
+
+
+def rehearse(
+    rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progress
+) -> dict[str, Estimate]:
+    """What the calls of each step will take, by its name; nothing is asked.
+
+    Steps without calls are run, so that only rows count which get as far; what steps with calls
+    will drop is not known and stays in.
+    """
+    expected = {}
+    for number, step in enumerate(steps, start=1):
+        own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
+        if isinstance(step, PaidStep):
+            found = step.estimate(rows, bench=own)
+            expected[step.name] = found
+            if found.num_calls:
+                continue
+        with progress.phase(step.name):
+            rows = _without(rows, _drops(step, rows, bench=own))
+    return expected
 
 
 def _drops(step: Step, rows: Frame, *, bench: Bench) -> Sequence[Drop]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from vlreward.curation import ledger
+from vlreward.curation.calls import Calls
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.pipeline import Curated, curate
+from vlreward.curation.pipeline import Curated, curate, rehearse
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
 from vlreward.durable import (
@@ -24,6 +27,9 @@ from vlreward.durable import (
 )
 from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import DataError
+from vlreward.generation.budget import Budget
+from vlreward.generation.estimate import Estimate
+from vlreward.generation.journal import ReplyJournal
 from vlreward.interfaces import Embedder
 from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
@@ -37,30 +43,82 @@ from vlreward.sources.write import write_parquet
 _SHARD_PAIRS = 10_000
 
 
-def curate_sets(config: CurateConfig, *, command: Sequence[str]) -> Path:
+def curate_sets(
+    config: CurateConfig,
+    *,
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    max_dollars: float | None = None,
+) -> Path:
     """Curates as the configuration says; returns the folder of the set, `set` in the run's.
 
-    What an earlier start of the same run finished is not done again. Raises DataError if a source
-    cannot be read as a whole, or has changed since the run began.
+    `environment` holds the keys of endpoints by the names that the configuration gives;
+    `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
+    start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
+    changed since the run began, and ConfigError if the money does not reach.
     """
-    for source in config.data:
-        find_source(source)
-    output = Path(config.output)
-    with only_writer(output), Progress() as progress:
-        RunFolder.create(output, config=config, command=command, clock=time.time)
-        finished = output / "set"
+    finished = Path(config.output) / "set"
+    with Progress() as progress, _started(
+        config,
+        command=command,
+        environment=environment,
+        max_dollars=max_dollars,
+        progress=progress,
+    ) as run:
         if finished.exists():
             verify_manifest(finished, error=DataError)
             progress.say("Nothing to do: the run was finished before.")
             return finished
+        curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+        with AtomicFolder(finished) as folder:
+            _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
+    return finished
+
+
+def plan_calls(
+    config: CurateConfig, *, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> dict[str, Estimate]:
+    """What the calls of each step will take, by its name, before any is made.
+
+    Sources are read and steps without calls are done, as the run itself will find them.
+    """
+    with (
+        Progress() as progress,
+        _started(config, command=command, environment=environment, progress=progress) as run,
+    ):
+        return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+
+
+class _Run(NamedTuple):
+    """A run that holds its folder: what was read, and what steps work with."""
+
+    read: ReadIn
+    rows: Frame
+    bench: Bench
+
+
+@contextmanager
+def _started(
+    config: CurateConfig,
+    *,
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    progress: Progress,
+    max_dollars: float | None = None,
+) -> Iterator[_Run]:
+    """The run's folder, for this process alone, with all rows read."""
+    for source in config.data:
+        find_source(source)
+    output = Path(config.output)
+    with only_writer(output):
+        RunFolder.create(output, config=config, command=command, clock=time.time)
         work = output / "work"
         read = _read(config, work, progress=progress)
-        rows = rows_of(work / "read" / "rows")
-        bench = Bench(folder=work, embedder=_embedder(config.embedder))
-        curated = curate(rows, steps=config.steps, bench=bench, progress=progress)
-        with AtomicFolder(finished) as folder:
-            _publish(folder, rows=rows, curated=curated, read=read, command=command)
-    return finished
+        with ReplyJournal(output / "replies.sqlite") as journal:
+            budget = Budget(max_dollars, spent=journal.money().total)
+            calls = Calls(journal=journal, budget=budget, environment=environment or {})
+            bench = Bench(folder=work, embedder=_embedder(config.embedder), calls=calls)
+            yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
 
 def _read(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:

@@ -1,0 +1,44 @@
+"""What paid calls of a curation run share: one journal, one budget, and the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vlreward.errors import ConfigError
+from vlreward.generation.budget import Budget
+from vlreward.generation.client import Connection
+from vlreward.generation.config import EndpointConfig
+from vlreward.generation.journal import ReplyJournal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calls:
+    """How endpoints are asked; `environment` holds their keys by the names that they give."""
+
+    journal: ReplyJournal
+    budget: Budget = field(default_factory=Budget)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def connect(self, endpoint: EndpointConfig) -> Connection:
+        """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
+        return Connection(
+            endpoint=endpoint,
+            journal=self.journal,
+            budget=self.budget,
+            api_key=self._key(endpoint.api_key_env),
+        )
+
+    def _key(self, name: str | None) -> str | None:
+        if name is None:
+            return None
+        key = self.environment.get(name)
+        if not key:
+            raise ConfigError(
+                "key-missing",
+                value="nothing",
+                place=f"the environment variable {name}",
+                expected="the endpoint's key",
+                mend=f"export {name}=…, then run again.",
+            )
+        return key
