@@ -19,6 +19,7 @@ from vlreward.recipes.curation import first_stage
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
+from vlreward.sources.exports import ExportForm
 from vlreward.sources.spec import describe_source, parse_source
 from vlreward.training.config import TrainConfig
 
@@ -108,6 +109,8 @@ class CurateArguments:
     """Preference data, each path[#split] or hub:owner/name[@revision][#split]."""
     benchmarks: tuple[SourceConfig, ...] = ()
     """Benchmarks that the set must not share prompts or pictures with."""
+    exports: tuple[ExportForm, ...] = ()
+    """Forms of other trainers in which the set is written too."""
     embedder: str = HASHED
     """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
     output: Path | None = None
@@ -284,7 +287,7 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
             mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
         )
     recipe = first_stage(data=given.data, benchmarks=given.benchmarks, output=str(given.output))
-    return given, replace(recipe, embedder=given.embedder)
+    return given, replace(recipe, embedder=given.embedder, exports=given.exports)
 
 
 def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:

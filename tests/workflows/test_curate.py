@@ -174,6 +174,17 @@ def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
     )
 
 
+def test_the_set_is_written_for_other_trainers_on_request(tmp_path, sources):
+    arguments = ["--data", *map(str, sources), "--exports", "llamafactory", "ms-swift"]
+    run(["curate", *arguments, "--output", str(tmp_path / "run")])
+    folder = tmp_path / "run" / "set"
+    for form in ("llamafactory", "ms-swift"):
+        files = SourceConfig(path=str(next((folder / form).glob("data.json*"))))
+        found = {one.id for one in read_preferences(files) if not isinstance(one, DataError)}
+        assert found == {one.id for one in kept(folder).values()}
+        assert (folder / form / "refused.jsonl").read_text() == ""
+
+
 def test_an_empty_result_is_a_set_all_the_same(tmp_path):
     rows = [row("x", "Why?", images=[], confidence=0.5)]
     folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))

@@ -13,6 +13,7 @@ from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
 from vlreward.errors import require
 from vlreward.sources.config import SourceConfig
+from vlreward.sources.exports import ExportForm
 
 AnyStep = Annotated[
     DropIdentical | DropSimilar | DropAmbiguous | Decontaminate, Field(discriminator="step")
@@ -31,6 +32,8 @@ class CurateConfig:
     """Preference data; in what order, changes nothing."""
     steps: tuple[AnyStep, ...]
     """What is dropped, one rule after the other."""
+    exports: tuple[ExportForm, ...] = ()
+    """Forms of other trainers in which the set is written too, each into a folder of its name."""
     embedder: str = HASHED
     """Whose vectors say which texts are alike: `hashed` (words and spellings, no model), or the
     folder or hub name of a sentence encoder such as sentence-transformers/all-MiniLM-L6-v2, which

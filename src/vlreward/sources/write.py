@@ -128,6 +128,15 @@ def _features() -> dict[str, object]:
     }
 
 
+def suffix_of(data: bytes) -> str:
+    """The ending of a picture file's name, dot included; empty for a format of another kind."""
+    kind = _mime_type(data).partition("/")[2]
+    return "" if kind == "x" else f".{kind}"
+
+
 def _data_uri(data: bytes) -> str:
-    mime = next((kind for magic, kind in _MIME_TYPES if data.startswith(magic)), "image/x")
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+    return f"data:{_mime_type(data)};base64,{base64.b64encode(data).decode()}"
+
+
+def _mime_type(data: bytes) -> str:
+    return next((kind for magic, kind in _MIME_TYPES if data.startswith(magic)), "image/x")

@@ -36,6 +36,7 @@ from vlreward.progress import Progress
 from vlreward.records import PreferencePair
 from vlreward.runs import RunFolder, only_writer
 from vlreward.sources.config import SourceConfig
+from vlreward.sources.exports import ExportForm, export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
@@ -58,13 +59,16 @@ def curate_sets(
     changed since the run began, and ConfigError if the money does not reach.
     """
     finished = Path(config.output) / "set"
-    with Progress() as progress, _started(
-        config,
-        command=command,
-        environment=environment,
-        max_dollars=max_dollars,
-        progress=progress,
-    ) as run:
+    with (
+        Progress() as progress,
+        _started(
+            config,
+            command=command,
+            environment=environment,
+            max_dollars=max_dollars,
+            progress=progress,
+        ) as run,
+    ):
         if finished.exists():
             verify_manifest(finished, error=DataError)
             progress.say("Nothing to do: the run was finished before.")
@@ -72,6 +76,8 @@ def curate_sets(
         curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
         with AtomicFolder(finished) as folder:
             _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
+            for form in config.exports:
+                _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
     return finished
 
 
@@ -192,6 +198,16 @@ def _publish(
         texts=_texts(rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
+
+
+def _export(
+    pairs: Iterator[PreferencePair], folder: Path, *, form: ExportForm, progress: Progress
+) -> None:
+    """Writes the set in another form, and what that cannot say into `refused.jsonl` beside it."""
+    found = export(pairs, folder, form=form)
+    lines = [json.dumps({"place": one.place, "reason": one.code}) for one in found.refused]
+    write_text_atomically(folder / "refused.jsonl", "".join(f"{line}\n" for line in lines))
+    progress.say(f"{form}: {found.num_rows} rows written, {len(lines)} cannot be said in it.")
 
 
 def _write_shards(pairs: Iterator[PreferencePair], folder: Path) -> None:
