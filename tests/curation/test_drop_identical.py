@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from tests.curation.making import pair, reasons, run
+from tests.curation.making import drawing, pair, reasons, run, saved
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.working_set import pairs_of
 
@@ -26,7 +26,7 @@ def test_of_one_pair_in_two_sources_the_better_judged_one_stays(tmp_path):
     [
         {"prompt": "How  many\ncircles are there? "},
         {"chosen": " Three.\n"},
-        {"prompt": "How many circles are there\uff1f"},
+        {"prompt": "\n How many circles are there?"},
     ],
 )
 def test_white_space_and_ways_to_write_a_letter_do_not_count(tmp_path, change):
@@ -71,9 +71,29 @@ def test_the_order_of_reading_changes_nothing(tmp_path):
     assert len(found) == 1 and len(next(iter(found))) == 3
 
 
-def test_a_picture_is_part_of_the_prompt(tmp_path):
-    from tests.curation.making import drawing, saved
+def test_white_space_beside_a_picture_does_not_count(tmp_path):
+    red = saved(drawing((90, 90, "red")), tmp_path / "red.png")
+    one, other = (
+        pair(text, "One.", "Two.", red, place=text) for text in ("How many?", "\nHow many?")
+    )
+    assert list(dropped(tmp_path, one, other).values()) == ["identical"]
 
+
+def test_answers_that_differ_in_white_space_alone_are_no_preference(tmp_path):
+    rows = [pair(chosen="Yes.", rejected="Yes. ", place="a"), pair(place="b")]
+    assert dropped(tmp_path, *rows) == {"a": "answers-identical"}
+
+
+def test_a_sure_judges_copy_stays_before_an_unsure_persons(tmp_path):
+    rows = [
+        pair(place="unsure", kind="human", confidence=0.4),
+        pair(place="silent", kind="model"),
+        pair(place="behind", kind="human", margin=-3.0),
+    ]
+    assert dropped(tmp_path, *rows) == {"unsure": "identical", "behind": "identical"}
+
+
+def test_a_picture_is_part_of_the_prompt(tmp_path):
     red, blue = (saved(drawing((90, 90, c)), tmp_path / f"{c}.png") for c in ("red", "blue"))
     one, other = (
         pair("How many?", "One.", "Two.", shown, place=name)

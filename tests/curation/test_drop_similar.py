@@ -1,10 +1,13 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from tests.curation.making import drawing, pair, reasons, run, saved
 from vlreward.curation.alike import TextTolerance
 from vlreward.curation.drop_similar import DropSimilar
+from vlreward.curation.working_set import pairs_of
+from vlreward.records import Response
 
 CIRCLES = ((80, 80, "red"), (150, 140, "blue"))
 
@@ -50,16 +53,49 @@ def test_a_copy_of_the_picture_is_the_same_picture_and_a_look_alike_is_not(tmp_p
 
 
 def test_who_is_like_a_dropped_row_alone_stays(tmp_path):
-    chain = ["Name the biggest red bar.", "Name the biggset red bar.", "Name the biggset redd bar."]
-    step = DropSimilar(texts=TextTolerance(min_similarity=0.93, min_word_similarity=0.99))
+    chain = ["the longest columns", "the longset columns", "the longset colunms"]
     rows = [
-        pair(text, place=str(number), confidence=1 - number / 10)
+        pair(f"Name {text}.", place=str(number), confidence=1 - number / 10)
         for number, text in enumerate(chain)
     ]
-    out = run(rows, tmp_path, step)
-    assert all(entry.because is not None for entry in out.entries)
-    kept = {one for one in "012"} - reasons(out.entries).keys()
-    assert "0" in kept
+    near = DropSimilar(texts=TextTolerance(min_similarity=0.7, min_word_similarity=0.99))
+    far = DropSimilar(texts=TextTolerance(min_similarity=0.91, min_word_similarity=0.99))
+    assert dropped(tmp_path / "near", *rows, step=near) == {"1": "similar", "2": "similar"}
+    assert dropped(tmp_path / "far", *rows, step=far) == {"1": "similar"}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [("It is in the box.", "It is on the box."), ("2/3", "3/2"), ("Red, blue.", "Blue, red.")],
+)
+def test_opposite_preferences_are_not_similar_however_alike_their_answers_are(tmp_path, answers):
+    rows = [
+        pair("Where is the ball?", *answers, place="a"),
+        pair("Please tell me: where is the ball?", *answers[::-1], place="b"),
+    ]
+    assert not dropped(tmp_path, *rows)
+
+
+def test_a_picture_in_an_answer_is_none_in_the_other_answer(tmp_path):
+    red = saved(drawing((80, 80, "red")), tmp_path / "red.png")
+    here, shown = Response(content=("Here.",)), Response(content=("Here.", red))
+    first = pair("Draw a circle.", place="a")
+    other = pair("Please draw a circle.", place="b")
+    assert not dropped(
+        tmp_path,
+        replace(first, chosen=shown, rejected=here),
+        replace(other, chosen=here, rejected=shown),
+    )
+
+
+def test_prompts_that_are_a_picture_alone_are_compared(tmp_path):
+    original = saved(drawing(*CIRCLES), tmp_path / "original.png")
+    copy = saved(drawing(*CIRCLES), tmp_path / "copy.jpg", quality=85)
+    rows = [
+        pair("", "Two red bars.", "One.", original, place="a", confidence=1.0),
+        pair("", "There are two red bars.", "One.", copy, place="b"),
+    ]
+    assert dropped(tmp_path, *rows) == {"b": "similar"}
 
 
 def test_the_order_of_reading_changes_nothing(tmp_path):
@@ -85,8 +121,6 @@ def test_the_order_of_reading_changes_nothing(tmp_path):
 
 
 def test_twice_drops_no_more_than_once(tmp_path):
-    from vlreward.curation.working_set import pairs_of
-
     rows = [pair(f"{polite} how many circles?", place=polite) for polite in ("Hello,", "Please,")]
     once = list(pairs_of(run(rows, tmp_path / "1", DropSimilar()).rows))
     again = run(once, tmp_path / "2", DropSimilar())

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlreward.curation.neighbours import SCALE, Cells, near_pairs, rounded
+from vlreward.errors import ConfigError
 
 
 def unit(vectors):
@@ -62,6 +63,31 @@ def test_with_sides_only_pairs_across_are_found(tmp_path):
     vectors = rounded(clustered(300, 16))
     got = found(tmp_path, vectors, sides=np.arange(300) < 40)
     assert set(got) == {(a, b) for a, b in exact(vectors, 0.8) if a < 40 <= b}
+
+
+def test_across_sides_no_row_is_left_out_for_nearer_ones(tmp_path):
+    rows = np.concatenate([np.ones((1, 8)), np.ones((300, 8)), np.ones((1, 8)) + np.eye(8)[:1]])
+    got = found(
+        tmp_path,
+        rounded(unit(rows)),
+        low=0.5,
+        cells=Cells(num_neighbours=5),
+        sides=np.arange(302) < 1,
+    )
+    assert set(got) == {(0, other) for other in range(1, 302)}
+
+
+@pytest.mark.parametrize("num_rows", [2047, 2048, 2049])
+def test_where_a_group_becomes_too_large_for_one_cell_nothing_is_lost(tmp_path, num_rows):
+    vectors = rounded(np.repeat(clustered(num_rows, 16)[: num_rows // 2 + 1], 2, axis=0)[:num_rows])
+    got = found(tmp_path, vectors, low=0.999)
+    assert all((at, at + 1) in got for at in range(0, num_rows - 1, 2))
+
+
+@pytest.mark.parametrize("name", ["per_root", "probes", "num_neighbours"])
+def test_cells_without_size_are_refused(name):
+    with pytest.raises(ConfigError, match="above 0"):
+        Cells(**{name: 0})
 
 
 def test_of_many_that_are_alike_each_keeps_its_nearest(tmp_path):

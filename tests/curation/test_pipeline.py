@@ -27,11 +27,15 @@ class Counting:
 
 
 def test_each_step_sees_what_the_ones_before_it_left(tmp_path):
-    rows = [pair(place="a"), pair(place="b", confidence=0.4), pair("Which?", place="c")]
+    rows = [
+        pair(place="a"),
+        pair(place="b", confidence=0.4),
+        pair("Which?", place="c", confidence=0.1),
+    ]
     out = run(rows, tmp_path, DropIdentical(), DropAmbiguous())
     assert [(one.step, one.place) for one in out.entries] == [
-        ("drop-identical", "a"),
-        ("drop-ambiguous", "b"),
+        ("drop-identical", "b"),
+        ("drop-ambiguous", "c"),
     ]
     assert out.left == {"drop-identical": 2, "drop-ambiguous": 1}
 
@@ -75,7 +79,8 @@ def test_rows_that_are_no_pairs_go_to_the_ledger_with_file_row_and_reason(tmp_pa
         ("answer-empty", "x.jsonl"),
         ("text-surrogate", "x.jsonl"),
     ]
-    assert read.refused[0].place == "x.jsonl:3" and "expected text" in read.refused[0].detail
+    assert [one.place for one in read.refused] == ["x.jsonl:3", "x.jsonl:4"]
+    assert "expected text" in read.refused[0].detail
 
 
 def test_a_ledger_comes_back_and_counts(tmp_path):

@@ -1,5 +1,3 @@
-import io
-
 import pytest
 from PIL import Image
 
@@ -11,12 +9,13 @@ CIRCLES = ((80, 80, "red"), (150, 140, "blue"))
 
 
 def stands_for(tmp_path, *pictures):
-    return representatives(
+    found = representatives(
         {one.sha256: one.path for one in pictures},
         tolerance=PictureTolerance(),
         cells=Cells(),
         workspace=tmp_path,
     )
+    return {one.sha256: found.get(one.sha256, one.sha256) for one in pictures}
 
 
 def is_copy(tmp_path, one, other):
@@ -90,10 +89,36 @@ def test_no_picture_and_one_picture_stand_for_themselves(tmp_path):
     assert stands_for(tmp_path, one) == {one.sha256: one.sha256}
 
 
-def test_a_tiny_picture_is_compared_too(tmp_path):
-    buffer = io.BytesIO()
-    Image.new("RGB", (20000, 1), "red").save(buffer, "PNG")
-    path = tmp_path / "thin.png"
-    path.write_bytes(buffer.getvalue())
-    thin = saved(Image.open(path), tmp_path / "copy.png")
-    assert stands_for(tmp_path, thin) == {thin.sha256: thin.sha256}
+def test_a_picture_of_one_row_is_compared_too(tmp_path):
+    image = Image.new("RGB", (4000, 1), "white")
+    for x in range(1000, 2000):
+        image.putpixel((x, 0), (0, 0, 0))
+    thin = saved(image, tmp_path / "thin.png")
+    copy = saved(image, tmp_path / "copy.jpg", quality=95)
+    other = saved(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), tmp_path / "other.png")
+    found = stands_for(tmp_path, thin, copy, other)
+    assert found[thin.sha256] == found[copy.sha256] != found[other.sha256]
+
+
+def test_those_that_come_first_stand_for_the_others(tmp_path):
+    image = drawing(*CIRCLES)
+    copies = [
+        saved(image, tmp_path / f"{quality}.jpg", quality=quality) for quality in (85, 90, 95)
+    ]
+    for chosen in copies:
+        found = representatives(
+            {one.sha256: one.path for one in copies},
+            tolerance=PictureTolerance(),
+            cells=Cells(),
+            workspace=tmp_path,
+            first={chosen.sha256},
+        )
+        assert set(found.values()) == {chosen.sha256} and len(found) == 2
+
+
+def test_a_picture_that_went_away_is_named(tmp_path):
+    one = saved(drawing(*CIRCLES), tmp_path / "one.png")
+    other = saved(drawing((60, 60, "red")), tmp_path / "other.png")
+    other.path.unlink()
+    with pytest.raises(Exception, match=r"other\.png"):
+        stands_for(tmp_path, one, other)

@@ -80,7 +80,6 @@ def test_an_arenas_tie_is_no_preference(tmp_path):
         ({**WILDVISION, "score": "A wins"}, "field-type"),
         ({**PANDALM, "annotator2": 7}, "field-type"),
         ({**PANDALM, "response1": True}, "field-type"),
-        ({"instruction": "Which?", "response1": "a", "response2": "b"}, "field-missing"),
         ({**WILDVISION, "response_b": "A dog."}, "pair-identical"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from tests.curation.making import drawing, saved
 from vlreward.cli import read_curate_config, run
 from vlreward.curation import ledger
-from vlreward.errors import ConfigError, DataError
+from vlreward.errors import CheckpointError, ConfigError, DataError
 from vlreward.recipes.curation import first_stage
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
@@ -44,6 +44,7 @@ def sources(tmp_path):
         row("b1", "<image>Please tell me: do they overlap?", "No.", "Yes.", images=["one.jpg"]),
         row("b2", "Is a whale a fish? ", "No.", "Yes.", images=[], confidence=0.9),
         row("b3", "Is 9 a prime?", "No.", "Yes.", images=[]),
+        row("b4", " ", images=[]),
     ]
     return write_rows(tmp_path / "first.jsonl", first), write_rows(
         tmp_path / "second.jsonl", second
@@ -76,19 +77,20 @@ def test_what_is_kept_and_what_is_dropped_is_what_was_read(tmp_path, sources):
     assert set(kept(folder)) == {"a1", "a2", "a4", "b3"}
     assert [(one.step, one.reason) for one in entries] == [
         ("read", "answer-empty"),
+        ("read", "prompt-empty"),
         ("drop-identical", "identical"),
         ("drop-similar", "similar"),
         ("drop-ambiguous", "low-confidence"),
     ]
-    assert len(entries) + 4 == 8
+    assert len(entries) + 4 == 9
 
 
 def test_the_card_says_what_is_in_the_set_and_what_was_dropped(tmp_path, sources):
     folder = curate(tmp_path, *sources)
     text = (folder / "README.md").read_text()
-    assert "4 of 8 rows that were read" in text
+    assert "4 of 9 rows that were read" in text
     assert "| first | 1 | 2 | 75.0% |" in text and "| all | 1 | 3 | 100% |" in text
-    assert "| drop-similar | similar | 1 | 12.5% |" in text
+    assert "| drop-similar | similar | 1 | 11.1% |" in text
     assert "in its stead: `Do they overlap?`" in text
     assert (folder / "funnel.png").read_bytes().startswith(b"\x89PNG")
 
@@ -99,7 +101,7 @@ def test_the_order_of_the_sources_changes_no_byte(tmp_path, sources):
     assert digests(one) == digests(other) and len(digests(one)) == 2
 
 
-def test_hash_seeds_and_threads_change_no_byte(tmp_path, sources):
+def test_hash_seeds_change_no_byte(tmp_path, sources):
     found = []
     for seed in ("1", "2"):
         arguments = ["--data", *map(str, sources), "--output", str(tmp_path / seed)]
@@ -150,6 +152,7 @@ def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
     assert "drop-similar dropped it as similar (cosine" in show_pair(similar.id, run_folder)
     assert f"It stands for {similar.id}" in show_pair(similar.because, folder)
     assert "read dropped it as answer-empty" in show_pair(f"{sources[0]}:5", run_folder)
+    assert "is in the set: from first, row a4" in show_pair(f"{sources[0]}:4", run_folder)
     with pytest.raises(DataError, match="pair-unknown"):
         show_pair("z9", run_folder)
     with pytest.raises(DataError, match="ledger-missing"):
@@ -189,6 +192,13 @@ def test_an_empty_result_is_a_set_all_the_same(tmp_path):
     rows = [row("x", "Why?", images=[], confidence=0.5)]
     folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))
     assert "0 of 1 rows" in (folder / "README.md").read_text()
+    assert "dropped it as low-confidence" in show_pair("x", folder)
+
+
+def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
+    rows = [row("x", "Why?", images=[])]
+    folder = curate(tmp_path, write_rows(tmp_path / "fine.jsonl", rows))
+    assert "Nothing was dropped." in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +209,34 @@ def test_missing_arguments_are_named(arguments, code):
     with pytest.raises(ConfigError) as caught:
         run(["curate", *arguments])
     assert caught.value.code == code
+
+
+def test_a_source_that_is_named_twice_is_refused(tmp_path, sources):
+    with pytest.raises(ConfigError, match="each source once"):
+        curate(tmp_path, sources[0], sources[0])
+
+
+def test_a_benchmark_that_is_not_there_is_found_out_first_and_may_be_mended(tmp_path, sources):
+    arguments = ["curate", "--data", str(sources[0]), "--output", str(tmp_path / "run")]
+    with pytest.raises(DataError, match="file-missing"):
+        run([*arguments, "--benchmarks", str(tmp_path / "no.jsonl")])
+    run([*arguments, "--benchmarks", str(sources[1])])
+
+
+def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
+    unknown = write_rows(tmp_path / "unknown.jsonl", [{"what": "else"}])
+    for _ in range(2):
+        with pytest.raises(DataError, match="format-unknown"):
+            curate(tmp_path, sources[0], unknown)
+    assert set(kept(curate(tmp_path, *sources))) == {"a1", "a2", "a4", "b3"}
+
+
+def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, sources):
+    (tmp_path / "encoder").mkdir()
+    arguments = ["--data", str(sources[0]), "--output", str(tmp_path / "run")]
+    with pytest.raises(CheckpointError, match="encoder-unusable"):
+        run(["curate", *arguments, "--embedder", str(tmp_path / "encoder")])
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_sources_are_found_out_before_anything_is_made(tmp_path):

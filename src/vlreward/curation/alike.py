@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vlreward.curation.likeness import content_words, say_the_same
-from vlreward.curation.neighbours import SCALE, rounded
+from vlreward.curation.neighbours import Vectors, rounded
+from vlreward.errors import require
 from vlreward.interfaces import Embedder
 
 _EMBED_BATCH = 4096
@@ -22,73 +23,110 @@ class TextTolerance:
     """How far texts that say the same may be from each other."""
 
     min_similarity: float = 0.7
-    """Least mean, over prompt, chosen and rejected, of the cosines of the vectors."""
+    """Least mean of the cosines of the vectors of prompt, chosen and rejected."""
     min_part_similarity: float = 0.2
     """Least cosine of either of them."""
-    min_word_similarity: float = 0.5
+    min_word_similarity: float = 0.6
     """Least cosine of the vectors of two words that may stand for each other."""
 
+    def __post_init__(self) -> None:
+        for name in ("min_similarity", "min_part_similarity", "min_word_similarity"):
+            value = getattr(self, name)
+            require(0 < value < 1, place=name, value=value, expected="a cosine between 0 and 1")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
 class Texts:
-    """The texts of rows: `vectors` is the file of their rounded vectors, part beside part."""
+    """The texts of a table's rows, prompts first, and the file of their rounded vectors.
 
-    columns: tuple[Any, ...]
-    vectors: Path
-    embedder: Embedder
+    A row's vector is those of its parts beside each other; where a part says nothing, the others
+    have its weight.
+    """
 
-    @classmethod
-    def of(cls, table: Any, *, parts: Sequence[str], embedder: Embedder, workspace: Path) -> Texts:
-        """Embeds columns of an Arrow table, each distinct text once, in alphabetical order."""
-        columns = tuple(table[part].combine_chunks() for part in parts)
-        path = workspace / "text_vectors.npy"
-        width = embedder.embed([""]).shape[1]
-        shape = (table.num_rows, width * len(parts))
-        vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.int16, shape=shape)
-        for at, column in enumerate(columns):
-            distinct, places = _distinct(column)
-            embedded = _embed(distinct, embedder=embedder) / np.sqrt(len(parts))
-            vectors[:, at * width : (at + 1) * width] = rounded(embedded)[places]
-        vectors.flush()
-        return cls(columns=columns, vectors=path, embedder=embedder)
+    def __init__(
+        self, table: Any, *, parts: Sequence[str], embedder: Embedder, workspace: Path
+    ) -> None:
+        self._columns = [table[part].combine_chunks() for part in parts]
+        self.path = workspace / "text_vectors.npy"
+        self._vectors = _write_vectors(self._columns, embedder=embedder, path=self.path)
+        self._words = _Words(embedder)
 
     def are_alike(self, first: int, second: int, *, tolerance: TextTolerance) -> bool:
-        """Whether prompt, chosen and rejected of two rows say the same, within the tolerance."""
-        texts = [[column[at].as_py() for column in self.columns] for at in (first, second)]
-        cosines = self._cosines(first, second)
+        """Whether all parts of two rows say the same, within the tolerance.
+
+        Rows whose own answers say the same but for what `likeness` leaves out are alike only if
+        they have the same answers.
+        """
+        texts = [[column[at].as_py() for column in self._columns] for at in (first, second)]
         fixed = _told_apart_by(texts[0]) | _told_apart_by(texts[1])
-        return all(
-            one == other
-            or (
-                cosine >= tolerance.min_part_similarity
-                and say_the_same(
-                    one,
-                    other,
-                    embed_words=self.embedder.embed,
-                    min_similarity=tolerance.min_word_similarity,
-                    fixed=fixed,
-                )
+
+        def same(one: str, other: str) -> bool:
+            return one == other or say_the_same(
+                one,
+                other,
+                embed_words=self._words.embed,
+                min_similarity=tolerance.min_word_similarity,
+                fixed=fixed,
             )
-            for one, other, cosine in zip(*texts, cosines, strict=True)
+
+        if texts[0][1:] != texts[1][1:] and any(same(*answers[1:]) for answers in texts):
+            return False
+        return all(
+            one == other or (cosine >= tolerance.min_part_similarity and same(one, other))
+            for one, other, cosine in zip(*texts, self._cosines(first, second), strict=True)
         )
 
     def _cosines(self, first: int, second: int) -> list[float]:
-        """The cosine of each part of two rows."""
-        num_parts = len(self.columns)
-        vectors = np.load(self.vectors, mmap_mode="r")[[first, second]].astype(np.int64)
-        one, other = vectors.reshape(2, num_parts, -1)
-        return [float(dot) * num_parts / SCALE**2 for dot in (one * other).sum(axis=1)]
+        """The cosine of each part of two rows; 0 where one says nothing."""
+        vectors = self._vectors[[first, second]].astype(np.float64)
+        one, other = vectors.reshape(2, len(self._columns), -1)
+        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        return list((one * other).sum(axis=1) / np.where(lengths == 0, 1, lengths))
+
+
+class _Words:
+    """Vectors of single words, each embedded once."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._known: dict[str, npt.NDArray[np.float32]] = {}
+
+    def embed(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors [words, dimensions]."""
+        new = sorted({word for word in words if word not in self._known})
+        if new:
+            self._known.update(zip(new, self._embedder.embed(new), strict=True))
+        return np.stack([self._known[word] for word in words])
+
+
+def _write_vectors(columns: Sequence[Any], *, embedder: Embedder, path: Path) -> Vectors:
+    """Embeds each distinct text of each column once, in alphabetical order; returns the file."""
+    width = embedder.embed([""]).shape[1]
+    num_rows = len(columns[0])
+    shape = (num_rows, width * len(columns))
+    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.int16, shape=shape)
+    filled = np.stack([np.asarray(_lengths(column)) > 0 for column in columns], axis=1)
+    share = 1 / np.sqrt(np.maximum(filled.sum(axis=1), 1))
+    for at, column in enumerate(columns):
+        distinct, places = _distinct(column)
+        embedded = _embed(distinct, embedder=embedder)
+        for start in range(0, num_rows, _EMBED_BATCH):
+            rows = slice(start, start + _EMBED_BATCH)
+            part = embedded[places[rows]] * share[rows, None]
+            vectors[rows, at * width : (at + 1) * width] = rounded(part)
+    vectors.flush()
+    return vectors
+
+
+def _lengths(column: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.utf8_length(column).to_numpy(zero_copy_only=False)
 
 
 def _told_apart_by(texts: Sequence[str]) -> set[str]:
-    """The content words that only one of a row's two answers has: what the pair is about.
-
-    None of a row without answers.
-    """
-    if len(texts) < 3:
-        return set()
-    chosen, rejected = (set(content_words(text)) for text in texts[1:])
-    return chosen ^ rejected
+    """The content words that only one of a row's two answers has: what the pair is about."""
+    chosen, rejected = (set(content_words(text)) for text in texts[1:]) if texts[1:] else ((), ())
+    return set(chosen) ^ set(rejected)
 
 
 def _distinct(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def card(
         title=title,
         num_kept=funnel.num_kept,
         num_read=funnel.num_read,
-        command=" ".join(command),
+        command=shlex.join(command),
         contents=_contents(kept),
         dropped=_dropped(funnel, entries),
         examples=_examples(entries, texts) or "Nothing was dropped.",
@@ -94,7 +95,7 @@ def card(
 
 
 def examples_of(entries: Sequence[Entry]) -> list[Entry]:
-    """The first three entries of each step and reason, by content."""
+    """The first three entries of each step and reason."""
     shown: Counter[tuple[str, str]] = Counter()
     found = []
     for entry in entries:
@@ -150,9 +151,8 @@ def _dropped(funnel: Funnel, entries: Sequence[Entry]) -> str:
 def _examples(entries: Sequence[Entry], texts: Mapping[str, Content]) -> str:
     parts = []
     for entry in examples_of(entries):
-        lines = [
-            f"- **{entry.step}, {entry.reason}** ({_cell(entry.place)}) {entry.detail}".rstrip()
-        ]
+        why = _cell(_short(entry.detail))
+        lines = [f"- **{entry.step}, {entry.reason}** ({_cell(entry.place)}) {why}".rstrip()]
         lines += [f"    - {line}" for line in _text(texts.get(entry.id or ""))]
         if entry.because in texts and entry.because is not None:
             lines += [f"    - in its stead: {line}" for line in _text(texts[entry.because])]

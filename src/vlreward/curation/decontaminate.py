@@ -54,7 +54,7 @@ class Decontaminate:
         return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-        """The rows to drop, by content; raises DataError if a benchmark cannot be read."""
+        """The rows to drop; raises DataError if a benchmark cannot be read."""
         asked = _read(self.benchmarks, folder=bench.folder / "pictures")
         shown = {one.sha256: one.path for each in asked for one in each.prompt.pictures if one.path}
         stands_for = representatives(
@@ -62,6 +62,7 @@ class Decontaminate:
             tolerance=self.pictures,
             cells=self.cells,
             workspace=bench.folder,
+            first=shown,
         )
         prompts = self._same_prompts(rows, asked, stands_for=stands_for, bench=bench)
         if not self.drop_pictures:
@@ -80,10 +81,10 @@ class Decontaminate:
     ) -> list[Drop]:
         """Rows whose prompt says the same as one of the benchmarks' about the same pictures."""
         table, num_asked = _beside(rows, asked, stands_for=stands_for)
-        texts = Texts.of(table, parts=("prompt",), embedder=bench.embedder, workspace=bench.folder)
+        texts = Texts(table, parts=("prompt",), embedder=bench.embedder, workspace=bench.folder)
         near = near_pairs(
             table["group"].to_numpy(),
-            vectors=texts.vectors,
+            vectors=texts.path,
             order=np.array([hash_of(text) for text in table["prompt"].to_pylist()]),
             min_similarity=self.texts.min_similarity,
             cells=self.cells,
@@ -118,7 +119,7 @@ def _read(benchmarks: Sequence[SourceConfig], *, folder: Path) -> list[_Asked]:
 
 
 def _group(text: str, pictures: Sequence[str], *, stands_for: Mapping[str, str]) -> int:
-    return hash_of(repr(([stands_for[name] for name in pictures], must_agree(text))))
+    return hash_of(repr(([stands_for.get(name, name) for name in pictures], must_agree(text))))
 
 
 def _beside(
@@ -140,7 +141,8 @@ def _beside(
 
     @frames.func
     def group_of(text: str, pictures: list[dict[str, str]]) -> int:
-        return _group(text, [one["sha256"] for one in pictures], stands_for=stands_for)
+        names = [one["sha256"] for one in pictures if one["part"] == "prompt"]
+        return _group(text, names, stands_for=stands_for)
 
     wanted = frames.from_pydict({"group": sorted(set(groups))})
     ours = (
@@ -161,11 +163,13 @@ def _same_pictures(
     labels: dict[str, str] = {}
     for one in asked:
         for picture in one.prompt.pictures:
-            labels.setdefault(stands_for[picture.sha256], one.label)
+            labels.setdefault(stands_for.get(picture.sha256, picture.sha256), one.label)
     col = daft().col
     shown = rows.select("row", "pictures").where(col("pictures").list_count() > 0)
     for row in shown.sort("row").iter_rows():
-        found = (labels.get(stands_for[one["sha256"]]) for one in row["pictures"])
+        found = (
+            labels.get(stands_for.get(one["sha256"], one["sha256"])) for one in row["pictures"]
+        )
         label = next(filter(None, found), None)
         if label is not None:
             yield Drop(row=row["row"], reason="benchmark-picture", because=label)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.rows import pair_of
+from vlreward.curation.rows import SURE, pair_of
 from vlreward.curation.steps import Bench, Drop
 from vlreward.errors import ConfigError, require
 from vlreward.generation.config import EndpointConfig
@@ -20,13 +20,14 @@ from vlreward.records import PreferencePair
 class DropAmbiguous:
     """Rows go whose judges were not sure enough, by what the rows say of them.
 
-    Rows that say nothing are shown to a judge model, where there is one, in both orders of their
-    answers: those go in which it sees no difference, or another one when the order is swapped, or
-    the other answer as the better one. Without a judge model such rows stay.
+    Rows that do not say how confident they were are shown to a judge model, where there is one, in
+    both orders of their answers: those go in which it sees no difference, or another one when the
+    order is swapped, or the other answer as the better one, and those about which it does not
+    answer. Without a judge model such rows stay.
     """
 
     step: Literal["drop-ambiguous"] = "drop-ambiguous"
-    min_confidence: float = 0.6
+    min_confidence: float = SURE
     """Least confidence, such as the share of the votes: of three, two are .67."""
     min_margin: float = 0.0
     """Least difference of the judge's scores, on the sources' own scales."""
@@ -57,7 +58,7 @@ class DropAmbiguous:
         return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-        """The rows to drop, by content; raises ConfigError where the budget does not reach."""
+        """The rows to drop; raises ConfigError where the budget does not reach."""
         unsure = self._unsure(rows)
         if self.judge is None:
             return unsure
@@ -118,10 +119,11 @@ def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop
             raise _budget_spent(judged.failure.detail)
         detail = judged.failure.detail
         return Drop(row=row, reason=f"not-judged-{judged.failure.reason}", detail=detail)
+    rationale = verdict.rationale.encode("utf-8", errors="replace").decode()
     if verdict.better == "equal":
-        return Drop(row=row, reason="judged-ambiguous", detail=verdict.rationale)
+        return Drop(row=row, reason="judged-ambiguous", detail=rationale)
     if verdict.better == "second":
-        return Drop(row=row, reason="judged-contradicted", detail=verdict.rationale)
+        return Drop(row=row, reason="judged-contradicted", detail=rationale)
     if verdict.confidence < min_confidence:
         detail = f"confidence {verdict.confidence:.2f}"
         return Drop(row=row, reason="judged-unsure", detail=detail)

@@ -18,7 +18,8 @@ _COLUMNS = ("row", "chosen_key", "rejected_key", *RANK_COLUMNS)
 class DropIdentical:
     """Of rows with one prompt and one pair of answers, the best-judged one stays.
 
-    White space and Unicode's ways to write a letter do not count. Where the rows disagree on which
+    White space and Unicode's ways to write a letter do not count; a row whose answers differ in
+    nothing else goes as `answers-identical`. Where the rows disagree on which
     answer is better, the majority holds and the others go as `contradicted`; without a majority all
     of them go as `contradictory`.
     """
@@ -31,7 +32,7 @@ class DropIdentical:
         return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-        """The rows to drop, by content."""
+        """The rows to drop."""
         del bench
         frames = daft()
         col = frames.col
@@ -43,8 +44,11 @@ class DropIdentical:
         keys = (col("prompt_key"), col("chosen_key"), col("rejected_key"))
         keyed = rows.select(*_COLUMNS, content(*keys).alias("content"))
         repeated = keyed.groupby("content").agg(col("row").count().alias("num_rows"))
-        repeated = repeated.where(col("num_rows") > 1)
-        same = keyed.join(repeated, on="content").to_pylist()
+        same = (
+            keyed.join(repeated, on="content")
+            .where((col("num_rows") > 1) | (col("chosen_key") == col("rejected_key")))
+            .to_pylist()
+        )
         same.sort(key=lambda row: (row["content"], rank(row)))
         return [
             drop
@@ -55,6 +59,9 @@ class DropIdentical:
 
 def _settle(group: Sequence[Row]) -> Iterator[Drop]:
     """What goes of rows with one content, the best-judged one first."""
+    if group[0]["chosen_key"] == group[0]["rejected_key"]:
+        yield from (Drop(row=row["row"], reason="answers-identical") for row in group)
+        return
     sides: dict[bool, list[Row]] = {True: [], False: []}
     for row in group:
         sides[row["chosen_key"] < row["rejected_key"]].append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vlreward.curation.alike import Texts, TextTolerance
 from vlreward.curation.frames import Frame, daft
@@ -37,12 +37,12 @@ class DropSimilar:
         return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-        """The rows to drop, by content."""
+        """The rows to drop."""
         table = self._candidates(rows, workspace=bench.folder)
-        texts = Texts.of(table, parts=_PARTS, embedder=bench.embedder, workspace=bench.folder)
+        texts = Texts(table, parts=_PARTS, embedder=bench.embedder, workspace=bench.folder)
         near = near_pairs(
             table["group"].to_numpy(),
-            vectors=texts.vectors,
+            vectors=texts.path,
             order=table["order"].to_numpy(),
             min_similarity=self.texts.min_similarity,
             cells=self.cells,
@@ -54,7 +54,7 @@ class DropSimilar:
         ]
         return _keep_the_best(table.select(["row", *RANK_COLUMNS]).to_pylist(), alike)
 
-    def _candidates(self, rows: Frame, *, workspace: Path) -> Frame:
+    def _candidates(self, rows: Frame, *, workspace: Path) -> Any:
         """The rows that share pictures, numbers and negations with another, sorted by content.
 
         An Arrow table with the columns `group` and `order`, both hashes.
@@ -69,7 +69,8 @@ class DropSimilar:
         def group_of(
             pictures: list[dict[str, str]], prompt: str, chosen: str, rejected: str
         ) -> int:
-            shown = [stands_for[one["sha256"]] for one in pictures]
+            names = [(one["part"], one["sha256"]) for one in pictures]
+            shown = [(part, stands_for.get(name, name)) for part, name in names]
             agreeing = [must_agree(text) for text in (prompt, chosen, rejected)]
             return hash_of(repr((shown, agreeing)))
 

@@ -39,11 +39,13 @@ _POLISH = frozenset(
 )
 """Words that may come and go: function words, politeness, and ways to begin a question."""
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
+_NO_SPACES = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Letters of scripts that put no spaces between words: each is a word of its own here."""
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_NO_SPACES}]|[^\W\d_{_NO_SPACES}]+(?:['’][^\W\d_]+)?")
 _SHORT_FORMS = {"can't": "cannot", "won't": "will not", "shan't": "shall not", "let's": "let us"}
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""))
 _MIN_STEM = 3
-_MIN_TYPO_LENGTH = 5
+_MIN_TYPO_LENGTH = 7
 
 
 def must_agree(text: str) -> tuple[tuple[str, ...], int]:
@@ -108,10 +110,10 @@ def _nearness(
     for row, one in enumerate(left):
         for column, other in enumerate(right):
             stems = (_stem(one), _stem(other))
-            if _is_typo(one, other) or _is_typo(*stems):
-                near[row, column] = 1
-            elif any(stem in fixed or len(stem) < _MIN_STEM for stem in stems):
+            if any(stem in fixed or len(stem) < _MIN_STEM for stem in stems):
                 near[row, column] = -1
+            elif _is_typo(one, other) or _is_typo(*stems):
+                near[row, column] = 1
     return near
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vlreward.curation.frames import daft
+from vlreward.errors import require
 
 SCALE = 2048
 """Length of a rounded unit vector. Sums of products stay below its square (by Cauchy and Schwarz),
@@ -39,12 +40,17 @@ class Cells:
     probes: int = 8
     """Cells that a row lies in."""
     num_neighbours: int = 64
-    """The nearest rows that a row is paired with in a cell, at most: where thousands are alike, all
-    their pairs would be too many and say nothing more."""
+    """How many of its nearest rows a row is paired with in a cell, ties included: where thousands
+    are alike, all their pairs would be too many. A second run may then drop more of them."""
+
+    def __post_init__(self) -> None:
+        for name in ("per_root", "probes", "num_neighbours"):
+            value = getattr(self, name)
+            require(value > 0, place=name, value=value, expected="a number above 0")
 
 
 class Near(NamedTuple):
-    """Places of two rows in the file of vectors, the first one smaller; similarity in [0, 1]."""
+    """Places of two rows in the file of vectors, the first one smaller; their cosine."""
 
     first: int
     second: int
@@ -69,8 +75,8 @@ def near_pairs(
 
     `groups` [rows] holds the group of each row of `vectors`, an .npy of rounded vectors that every
     worker can open; `order` [rows] are hashes of the rows' content, of which the smallest pick the
-    rows around which cells lie. With `sides` [rows], only pairs with a row on either side count.
-    Rows that are near each other and share none of their nearest cells are missed.
+    rows around which cells lie. With `sides` [rows], only pairs with a row on either side count,
+    and all of them. Rows that are near each other and share none of their nearest cells are missed.
     """
     frames = daft()
     members = _cells_of(groups, vectors=np.load(vectors, mmap_mode="r"), order=order, cells=cells)
@@ -131,7 +137,7 @@ def _near_within(
         dots[np.tril_indices(len(block))] = -1  # itself, and pairs seen from the other side
         if side is not None:
             dots[side[start : start + len(block), None] == side[None, start:]] = -1
-        if dots.shape[1] > num_neighbours:
+        elif dots.shape[1] > num_neighbours:
             limit = np.partition(dots, -num_neighbours, axis=1)[:, [-num_neighbours]]
             dots[dots < limit] = -1
         for one, other in zip(*np.nonzero(dots >= low), strict=True):
@@ -170,9 +176,10 @@ def _nearest_cells(
 ) -> npt.NDArray[np.int64]:
     """The cells [rows, probes] that each of a group's rows lies in."""
     num_cells = math.ceil(cells.per_root * math.sqrt(len(rows)))
-    chosen = np.argsort(order, kind="stable")[:num_cells]
+    _, distinct = np.unique(order, return_index=True)  # by rising order, one row of each content
+    chosen = distinct[:num_cells]
     centres = np.asarray(vectors[np.sort(rows[chosen])], dtype=np.float32)
-    probes = min(cells.probes, num_cells)
+    probes = min(cells.probes, len(centres))
     found = np.empty((len(rows), probes), dtype=np.int64)
     for start in range(0, len(rows), _BLOCK):
         block = np.asarray(vectors[rows[start : start + _BLOCK]], dtype=np.float32)

@@ -32,8 +32,8 @@ def schema() -> Any:
     """The table's Arrow schema.
 
     `row` numbers rows in the order of reading and decides nothing; `*_key` hash a part's content
-    with white space and Unicode forms evened out; `pictures` are the prompt's and both answers' in
-    reading order.
+    with white space and Unicode forms evened out; `pictures` are in reading order, each with the
+    part that it is in: prompt, chosen or rejected.
     """
     import pyarrow as pa
 
@@ -56,7 +56,10 @@ def schema() -> Any:
             *((name, pa.string()) for name in texts),
             ("confidence", pa.float64()),
             ("margin", pa.float64()),
-            ("pictures", pa.list_(pa.struct([("sha256", pa.string()), ("path", pa.string())]))),
+            (
+                "pictures",
+                pa.list_(pa.struct([(n, pa.string()) for n in ("sha256", "path", "part")])),
+            ),
         ]
     )
 
@@ -67,7 +70,8 @@ def to_table_row(pair: PreferencePair, *, row: int) -> dict[str, object]:
         {"sha256": one.sha256, "width": one.width, "height": one.height, "path": str(one.path)}
         for one in pair.pictures
     ]
-    answers = {"chosen": pair.chosen.content, "rejected": pair.rejected.content}
+    assert all(one.path is not None for one in pair.pictures), "curation reads with a store"
+    answers = {name: answer.content for name, answer in _answers(pair)}
     return {
         "row": row,
         "id": pair.id,
@@ -81,9 +85,17 @@ def to_table_row(pair: PreferencePair, *, row: int) -> dict[str, object]:
         **{name: _words(content) for name, content in answers.items()},
         "prompt_key": prompt_key(pair.prompt),
         **{f"{name}_key": _key(content) for name, content in answers.items()},
-        "pictures": [{"sha256": one.sha256, "path": str(one.path)} for one in pair.pictures],
+        "pictures": [
+            {"sha256": one.sha256, "path": str(one.path), "part": name}
+            for name, part in (("prompt", pair.prompt), *_answers(pair))
+            for one in part.pictures
+        ],
         "body": json.dumps(to_row(pair, images=images), separators=(",", ":")),
     }
+
+
+def _answers(pair: PreferencePair) -> tuple[tuple[str, Response], tuple[str, Response]]:
+    return ("chosen", pair.chosen), ("rejected", pair.rejected)
 
 
 def prompt_text(prompt: Prompt) -> str:
@@ -93,7 +105,8 @@ def prompt_text(prompt: Prompt) -> str:
 
 def prompt_key(prompt: Prompt) -> str:
     """A hash of a prompt's content and roles, white space and Unicode forms evened out."""
-    return _key([part for message in prompt.messages for part in (message.role, *message.content)])
+    messages = [((message.role,), message.content) for message in prompt.messages]
+    return _key(*(content for pair in messages for content in pair))
 
 
 def pair_of(row: Row) -> PreferencePair:
@@ -140,16 +153,24 @@ _TRUST = {"human": 0, "verified_correctness": 1, "model": 2}
 """Whose label counts more; any other kind comes last."""
 
 
+SURE = 0.6
+"""Least confidence of judges who count as sure, where a step is not told otherwise."""
+
+
 def rank(row: Row) -> tuple[object, ...]:
     """Sorts rows by how well they were judged, the best first; the content settles what is equal.
 
-    A person's label before a verified one, a model's, any other; then confidence, margin, and the
-    row's source, id and place. No two rows of one run rank alike, whatever the order of reading.
+    Rows whose judges were unsure come last; of the others, a person's label before a verified one,
+    a model's, any other; then confidence, margin, and the row's source, id and place. The order of
+    reading has no part in it.
     """
+    confidence, margin = row["confidence"], row["margin"]
+    is_unsure = (confidence is not None and confidence < SURE) or (margin or 1.0) <= 0
     return (
+        is_unsure or margin == 0,
         _TRUST.get(row["label_type"], len(_TRUST)),
-        -(row["confidence"] or 0.0),
-        -abs(row["margin"] or 0.0),
+        -(confidence or 0.0),
+        -(margin or 0.0),
         row["source"],
         row["id"],
         row["place"],
@@ -177,13 +198,30 @@ def _words(content: tuple[Part, ...]) -> str:
     return "".join(part for part in content if isinstance(part, str)).strip()
 
 
-def _key(content: list[Part] | tuple[Part, ...]) -> str:
-    """A hash of texts and pictures; white space and Unicode's ways to write a letter do not count.
+def _key(*contents: tuple[Part, ...]) -> str:
+    """A hash of contents; white space and Unicode's ways to write a letter do not count.
 
     Neighbouring texts are one text.
     """
-    spelled = "".join(
-        f"\x00{part.sha256}\x00" if isinstance(part, Picture) else part for part in content
-    )
-    even = " ".join(unicodedata.normalize("NFKC", spelled).split())
-    return hashlib.sha256(even.encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
+    runs = [[_even(run) for run in _runs(content)] for content in contents]
+    text = json.dumps([[run for run in content if run] for content in runs])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _runs(content: tuple[Part, ...]) -> Iterator[str | Picture]:
+    """Pictures, and the texts between them, each joined."""
+    text = ""
+    for part in content:
+        if isinstance(part, Picture):
+            yield text
+            yield part
+            text = ""
+        else:
+            text += part
+    yield text
+
+
+def _even(run: str | Picture) -> str | dict[str, str]:
+    if isinstance(run, Picture):
+        return {"picture": run.sha256}
+    return " ".join(unicodedata.normalize("NFC", run).split())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.neighbours import Cells, Near, near_pairs, rounded
@@ -21,7 +22,7 @@ from vlreward.embedding.pictures import (
     same_shape,
     signature,
 )
-from vlreward.pictures import decode
+from vlreward.pictures import admit, open_rgb
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +52,20 @@ def pictures_of(rows: Frame) -> dict[str, Path]:
 
 
 def representatives(
-    pictures: Mapping[str, Path], *, tolerance: PictureTolerance, cells: Cells, workspace: Path
+    pictures: Mapping[str, Path],
+    *,
+    tolerance: PictureTolerance,
+    cells: Cells,
+    workspace: Path,
+    first: Container[str] = (),
 ) -> dict[str, str]:
-    """For each picture, by sha-256, the one that stands for all its copies: the first by hash."""
-    names = sorted(pictures)
-    stands_for = dict(zip(names, names, strict=True))
+    """For each picture that is a copy, by sha-256, the one that stands for it.
+
+    That is the first by hash, those in `first` before all others; a picture that stands for itself
+    is left out.
+    """
+    names = sorted(pictures, key=lambda name: (name not in first, name))
+    stands_for: dict[str, str] = {}
     if len(names) < 2:
         return stands_for
     signatures, rough = _read(names, pictures, workspace=workspace)
@@ -71,9 +81,9 @@ def representatives(
         for one in near
         if difference(rough[one.first], rough[one.second]) <= tolerance.max_rough_difference
     ]
-    for first, second in _copies(near, [pictures[name] for name in names], tolerance=tolerance):
-        if stands_for[names[first]] == names[first] and stands_for[names[second]] == names[second]:
-            stands_for[names[second]] = names[first]
+    for at, other in _copies(near, [pictures[name] for name in names], tolerance=tolerance):
+        if names[at] not in stands_for:
+            stands_for.setdefault(names[other], names[at])
     return stands_for
 
 
@@ -86,20 +96,27 @@ def _read(
 
     @frames.func(return_dtype=frames.DataType.struct({"signature": binary, "rough": binary}))
     def read(path: str) -> dict[str, bytes]:
-        image = decode(Path(path).read_bytes(), place=path)
+        image = _open(path)
         return {
             "signature": rounded(signature(image)).tobytes(),
             "rough": rough_details(image).tobytes(),
         }
 
-    frame = frames.from_pydict({"name": names, "path": [str(pictures[name]) for name in names]})
-    found = frame.select("name", read(frames.col("path")).unnest()).sort("name").to_arrow()
+    paths = [str(pictures[name]) for name in names]
+    frame = frames.from_pydict({"at": list(range(len(names))), "path": paths})
+    columns = ("at", read(frames.col("path")).unnest())
+    found = frame.select(*columns).sort("at").to_arrow()
     places = (workspace / "picture_signatures.npy", workspace / "picture_details.npy")
     data = found["signature"].to_pylist()
     np.save(places[0], np.frombuffer(b"".join(data), dtype=np.int16).reshape(-1, SIGNATURE_LENGTH))
     details = np.frombuffer(b"".join(found["rough"].to_pylist()), dtype=np.int8)
     np.save(places[1], details.reshape(len(names), *ROUGH_SHAPE))
     return places[0], np.load(places[1], mmap_mode="r")
+
+
+def _open(path: str) -> Image.Image:
+    """The picture, which was there when its row was read; raises PictureError if it is not."""
+    return open_rgb(admit(Path(path)))
 
 
 def _copies(
@@ -112,7 +129,7 @@ def _copies(
 
     @frames.func
     def is_copy(one: str, other: str) -> bool:
-        images = [decode(Path(path).read_bytes(), place=path) for path in (one, other)]
+        images = [_open(path) for path in (one, other)]
         sizes = [image.size for image in images]
         if not same_shape(*sizes) or hue_difference(*images) > tolerance.max_hue_difference:
             return False

@@ -37,19 +37,21 @@ def read_in(
                     raise item
                 shard.append(to_table_row(item, row=num_read))
             except DataError as error:
-                refused.append(ledger.refused(error, source=name))
+                at = "" if isinstance(item, DataError) else item.origin.place
+                refused.append(ledger.refused(error.at(at) if at else error, source=name))
             num_read += 1
             if len(shard) == _SHARD_ROWS:
                 _write(shard, folder / f"{num_shards:05d}.parquet")
                 shard, num_shards = [], num_shards + 1
     if shard or num_shards == 0:
         _write(shard, folder / f"{num_shards:05d}.parquet")
+    refused.sort(key=lambda entry: (entry.source, entry.place, entry.reason, entry.detail))
     return ReadIn(num_read=num_read, refused=refused)
 
 
 def rows_of(folder: Path) -> Frame:
     """The table that `read_in` wrote."""
-    return daft().read_parquet(str(folder / "*.parquet"))
+    return daft().read_parquet([str(path) for path in sorted(folder.glob("*.parquet"))])
 
 
 def pairs_of(rows: Frame) -> Iterator[PreferencePair]:

@@ -17,18 +17,13 @@ _BATCH = 64
 
 
 class SentenceEncoder:
-    """A transformer whose mean last state is the text's vector, such as all-MiniLM-L6-v2."""
+    """A transformer whose mean last state is the text's vector, such as all-MiniLM-L6-v2.
+
+    Raises CheckpointError if the folder holds no such encoder.
+    """
 
     def __init__(self, folder: Path, *, max_length: int = 256, device: str = "cpu") -> None:
-        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
-        if not pooling.get("pooling_mode_mean_tokens"):
-            raise CheckpointError(
-                "pooling-unknown",
-                value=pooling,
-                place=str(folder / "1_Pooling" / "config.json"),
-                expected="mean pooling",
-                mend="Choose an encoder whose vectors are means, such as all-MiniLM-L6-v2.",
-            )
+        _check(folder)
         self.name = folder.name
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModel.from_pretrained(folder, use_safetensors=True).to(device).eval()
@@ -37,13 +32,22 @@ class SentenceEncoder:
 
     @classmethod
     def load(cls, name: str, *, device: str = "cpu") -> SentenceEncoder:
-        """The encoder in a folder, or on the hub by its name."""
+        """The encoder in a folder, or on the hub by its name; raises CheckpointError."""
         if Path(name).is_dir():
             return cls(Path(name), device=device)
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
 
         files = ["*.json", "*.safetensors", "vocab.txt"]
-        return cls(Path(snapshot_download(name, allow_patterns=files)), device=device)
+        try:
+            folder = snapshot_download(name, allow_patterns=files)
+        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise _unusable(name, str(error)) from error
+        return cls(Path(folder), device=device)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors [texts, dimensions]."""
@@ -65,3 +69,29 @@ class SentenceEncoder:
         mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
         found: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
         return found
+
+
+_MODULES = {"Transformer", "Pooling", "Normalize"}
+
+
+def _check(folder: Path) -> None:
+    """Raises CheckpointError unless the encoder is a transformer with mean pooling and no more."""
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        kinds = {str(module["type"]).rpartition(".")[2] for module in modules}
+        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        takes_mean = bool(pooling.get("pooling_mode_mean_tokens"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unusable(str(folder), f"{type(error).__name__}: {error}") from error
+    if kinds - _MODULES or not takes_mean:
+        raise _unusable(str(folder), f"modules {', '.join(sorted(kinds))}, mean {takes_mean}")
+
+
+def _unusable(place: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        "encoder-unusable",
+        value=found,
+        place=place,
+        expected="a sentence encoder whose vectors are means of a transformer's states",
+        mend="Choose one such as sentence-transformers/all-MiniLM-L6-v2, by name or folder.",
+    )

@@ -15,7 +15,7 @@ from vlreward.errors import DataError
 from vlreward.records import Judgment
 from vlreward.sources import fields
 from vlreward.sources.attachments import images_of
-from vlreward.sources.content import Draft, DraftMessage, num_holes, split_markers
+from vlreward.sources.content import Draft, DraftMessage, split_markers
 from vlreward.sources.fields import Row
 
 _PROMPTS = ("prompt", "instruction", "question")
@@ -27,7 +27,12 @@ _VOTES = {"1": 1, "a": 1, "2": -1, "b": -1, "0": 0, "tie": 0, "equal": 0}
 def fits(row: Row) -> bool:
     """Whether the row has two answers side by side, and none that is called chosen."""
     has_answers = any(all(row.get(name) is not None for name in names) for names in _ANSWERS)
-    return has_answers and row.get("chosen") is None and _prompt_field(row) is not None
+    is_judged = (
+        isinstance(row.get("score"), str) or row.get("votes") is not None or _annotators(row)
+    )
+    return bool(
+        has_answers and is_judged and row.get("chosen") is None and _prompt_field(row) is not None
+    )
 
 
 def draft(row: Row) -> Draft:
@@ -37,17 +42,12 @@ def draft(row: Row) -> Draft:
     below = fields.optional_text(row, "input") if name == "instruction" else None
     names = next((one for one in _ANSWERS if row.get(one[0]) is not None), _ANSWERS[0])
     first, second = (fields.text(fields.required(row, one), field=one) for one in names)
-    lead, judgment = _arena(row) if row.get("score") is not None else _majority(row)
+    lead, judgment = _arena(row) if isinstance(row.get("score"), str) else _majority(row)
     better, worse = (first, second) if lead > 0 else (second, first)
     images = images_of(row)
     text = f"{prompt}\n\n{below}" if below else prompt
-    marked = split_markers(text)
     return Draft(
-        prompt=(
-            DraftMessage(
-                role="user", content=marked if num_holes([marked]) == len(images) else (text,)
-            ),
-        ),
+        prompt=(DraftMessage(role="user", content=split_markers(text)),),
         answers=((better,), (worse,)),
         images=images,
         judgment=judgment,
@@ -84,22 +84,32 @@ def _majority(row: Row) -> tuple[float, Judgment]:
 
 def _votes(row: Row) -> list[int]:
     """1 for the first answer, -1 for the second, 0 for neither."""
-    named = [name for name in row if name.startswith("annotator") and name[9:].isdigit()]
     if row.get("votes") is not None:
         given = {
-            f"votes[{at}]": one for at, one in enumerate(fields.items(row["votes"], field="votes"))
+            f"votes[{at}]": one
+            for at, one in enumerate(fields.items(row["votes"], field="votes"))
+            if one is not None
         }
     else:
-        given = {name: row[name] for name in named if row[name] is not None}
+        given = {name: row[name] for name in _annotators(row)}
     if not given:
         fields.required(row, "votes")
     votes = []
     for field, value in given.items():
-        said = str(value).strip().lower()
+        said = str(value).strip().lower().removesuffix(".0")
         if said not in _VOTES:
             raise fields.wrong_type(value, field=field, expected="1 or A, 2 or B, 0 or tie")
         votes.append(_VOTES[said])
     return votes
+
+
+def _annotators(row: Row) -> list[str]:
+    """The fields that hold a judge's vote."""
+    return [
+        name
+        for name, value in row.items()
+        if name.startswith("annotator") and name[9:].isdigit() and value is not None
+    ]
 
 
 def _equal(value: str, *, place: str) -> DataError:

@@ -14,6 +14,7 @@ from vlreward.curation import ledger
 from vlreward.curation.calls import Calls
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
+from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import Curated, curate, rehearse
@@ -26,7 +27,7 @@ from vlreward.durable import (
     write_text_atomically,
 )
 from vlreward.embedding.hashed import HashedEmbedder
-from vlreward.errors import DataError
+from vlreward.errors import DataError, VlrewardError
 from vlreward.generation.budget import Budget
 from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import ReplyJournal
@@ -113,23 +114,35 @@ def _started(
     max_dollars: float | None = None,
 ) -> Iterator[_Run]:
     """The run's folder, for this process alone, with all rows read."""
-    for source in config.data:
+    for source in _all_sources(config):
         find_source(source)
+    embedder = _embedder(config.embedder)
     output = Path(config.output)
     with only_writer(output):
-        RunFolder.create(output, config=config, command=command, clock=time.time)
+        run = RunFolder.create(output, config=config, command=command, clock=time.time)
         work = output / "work"
-        read = _read(config, work, progress=progress)
+        try:
+            read = _read(config, work, progress=progress)
+        except VlrewardError:
+            if not (work / "read").exists():
+                run.withdraw()
+            raise
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(journal=journal, budget=budget, environment=environment or {})
-            bench = Bench(folder=work, embedder=_embedder(config.embedder), calls=calls)
+            bench = Bench(folder=work, embedder=embedder, calls=calls)
             yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
+
+
+def _all_sources(config: CurateConfig) -> list[SourceConfig]:
+    """What the run reads: its data, then the benchmarks of its steps."""
+    steps = (step for step in config.steps if isinstance(step, Decontaminate))
+    return [*config.data, *(one for step in steps for one in step.benchmarks)]
 
 
 def _read(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
     """Reads the sources into the work folder, or takes what an earlier start read."""
-    folder, state = work / "read", _state(config.data)
+    folder, state = work / "read", _state(_all_sources(config))
     noted = folder / "sources.json"
     if folder.exists():
         verify_manifest(folder, error=DataError)
@@ -211,14 +224,15 @@ def _export(
 
 
 def _write_shards(pairs: Iterator[PreferencePair], folder: Path) -> None:
-    for number, first in enumerate(pairs):
-        shard = islice(pairs, _SHARD_PAIRS - 1)
-        write_parquet(_with(first, shard), folder / "data" / f"train-{number:05d}.parquet")
-
-
-def _with(first: PreferencePair, others: Iterator[PreferencePair]) -> Iterator[PreferencePair]:
-    yield first
-    yield from others
+    """Files of 10,000 pairs; one without any where there are none."""
+    number = 0
+    while True:
+        shard = list(islice(pairs, _SHARD_PAIRS))
+        if number == 0 or shard:
+            write_parquet(shard, folder / "data" / f"train-{number:05d}.parquet")
+        if len(shard) < _SHARD_PAIRS:
+            return
+        number += 1
 
 
 def _columns(rows: Frame) -> Iterator[dict[str, object]]:
@@ -242,7 +256,10 @@ def _content(row: dict[str, object]) -> Content:
 def _texts(rows: Frame, entries: Sequence[Entry]) -> dict[str, Content]:
     """The pairs of the ledger's examples, by id."""
     named = {one for entry in examples_of(entries) for one in (entry.id, entry.because)}
-    wanted = daft().from_pydict({"id": sorted(one for one in named if one)})
+    wanted = sorted(one for one in named if one)
+    if not wanted:
+        return {}
+    chosen = daft().from_pydict({"id": wanted})
     return {
-        str(row["id"]): _content(row) for row in _columns(rows.join(wanted, on="id", how="semi"))
+        str(row["id"]): _content(row) for row in _columns(rows.join(chosen, on="id", how="semi"))
     }

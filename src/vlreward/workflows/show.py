@@ -27,7 +27,7 @@ def show_pair(wanted: str, run: Path) -> str:
             mend="Name the run's folder, or run `vlreward curate` to its end.",
         )
     entries = ledger.read(path)
-    said = [_kept(row) for row in _rows(folder, wanted)]
+    said = [_kept(row) for row in _rows(folder, _id_of(wanted, folder) or wanted)]
     said += [
         _dropped(entry) for entry in entries if wanted in (entry.id, entry.row_id, entry.place)
     ]
@@ -45,6 +45,19 @@ def show_pair(wanted: str, run: Path) -> str:
             mend="ledger.parquet and the set's files list them all.",
         )
     return "\n".join(said)
+
+
+def _id_of(place: str, folder: Path) -> str | None:
+    """The id of the pair that was read at a place, as far as the run's work folder is there."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    rows = folder.parent / "work" / "read" / "rows"
+    if not rows.is_dir():
+        return None
+    read = ds.dataset(rows, format="parquet")
+    found = read.to_table(columns=["id"], filter=pc.field("place") == place)["id"].to_pylist()
+    return found[0] if found else None
 
 
 def _rows(folder: Path, wanted: str) -> list[dict[str, object]]:
@@ -65,7 +78,7 @@ def _kept(row: dict[str, object]) -> str:
 
 def _dropped(entry: Entry) -> str:
     detail = f" ({entry.detail})" if entry.detail else ""
-    because = f"; in its stead stands {entry.because}" if entry.because else ""
+    because = f"; because of {entry.because}" if entry.because else ""
     return (
         f"{entry.id or 'A row'} of {entry.source}, {entry.place}, is not in the set: "
         f"{entry.step} dropped it as {entry.reason}{detail}{because}."
