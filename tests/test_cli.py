@@ -337,7 +337,7 @@ def test_the_help_explains_the_exit_code_of_every_error(vlreward: Run) -> None:
         if isinstance(error, type) and issubclass(error, errors.VlrewardError)
     }
     explained = " ".join(vlreward("--help").out.split("Exit codes:")[1].split())
-    assert codes - {errors.VlrewardError.exit_code} == {2, 3, 4, 5, 6, 75}
+    assert codes - {errors.VlrewardError.exit_code} == {2, 3, 4, 5, 6, 7, 75}
     assert errors.MissingExtraError.exit_code == 5 and "5 missing extra" in explained
     for code in codes - {errors.VlrewardError.exit_code}:
         assert f" {code} " in explained

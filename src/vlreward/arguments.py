@@ -1,0 +1,123 @@
+"""What the command line takes, verb by verb; docstrings are its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from vlreward.curation.config import HASHED
+from vlreward.modeling.config import Layout
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.exports import ExportForm
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoArguments:
+    """Train a small reward model on drawings and show what it learnt."""
+
+    output: Path = Path("runs/demo")
+    """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreArguments:
+    """Give every row of a file its rewards."""
+
+    source: tyro.conf.Positional[str]
+    """Rows of prompt and responses, or preference pairs: path[#split], or
+    hub:owner/name[@revision][#split]."""
+    model: str
+    """A reward model's folder or hub name."""
+    output: Path
+    """The JSONL file to write, one line a row."""
+    revision: str | None = None
+    """Hub revision of the model."""
+    device: str | None = None
+    """Where to compute; the GPU if there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the backbone; auto is float32 on the CPU, bfloat16 on a GPU."""
+    layout: Layout = "auto"
+    """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
+    where the backbone allows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """Write a reward model in a layout that other tools read."""
+
+    model: tyro.conf.Positional[str]
+    """A reward model's folder or hub name."""
+    output: tyro.conf.Positional[Path]
+    """The folder to write; it must not exist."""
+    revision: str | None = None
+    """Hub revision of the model."""
+    layout: Literal["value-head", "sequence-classification"] = "sequence-classification"
+    """`value-head` for LLaMA-Factory and the Skywork recipe, `sequence-classification` for vLLM,
+    ms-swift, TRL and OpenRLHF."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Precision of the backbone's weights in the files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurateArguments:
+    """Merge sets of preferences; drop what is double, alike or unsure. Run again, it resumes.
+
+    Give the sources and an output folder, or --from a configuration file, such as an earlier run's
+    config.yaml, where every threshold can be set.
+    """
+
+    data: tuple[SourceConfig, ...] = ()
+    """Preference data, each path[#split] or hub:owner/name[@revision][#split]."""
+    benchmarks: tuple[SourceConfig, ...] = ()
+    """Benchmarks that the set must not share prompts or pictures with."""
+    exports: tuple[ExportForm, ...] = ()
+    """Forms of other trainers in which the set is written too."""
+    embedder: str = HASHED
+    """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
+    output: Path | None = None
+    """The run folder."""
+    max_dollars: float | None = None
+    """What all paid calls of the run together may cost, over all its starts."""
+    dry_run: bool = False
+    """Only say what calls would be made, and what they would cost."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A configuration file, instead of the other flags; --output may change its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowArguments:
+    """Say why a pair is in a curated set, or why it is not."""
+
+    id: tyro.conf.Positional[str]
+    """The pair's id, or the place or id of its row in its source."""
+    run: tyro.conf.Positional[Path]
+    """The folder of the curation run, or of the set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniatureBaseArguments:
+    """Train a small Qwen2.5-VL from scratch on the miniature world; run again, it resumes."""
+
+    output: Path
+    """The run folder."""
+    seed: int = 0
+    """Of the weights, the pictures and their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniatureRewardArguments:
+    """Train a reward model on the miniature world from a base; run again, it resumes."""
+
+    base: str
+    """The folder of the base model."""
+    output: Path
+    """The run folder."""
+    num_pictures: int = 24_000
+    """Pictures to learn from."""
+    num_text_pairs: int = 12_000
+    """Pairs without pictures to learn from."""
+    seed: int = 0
+    """Of the head's weights, the pictures and their order."""
