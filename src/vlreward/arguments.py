@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vlreward.curation.config import HASHED
 from vlreward.modeling.config import Layout
-from vlreward.sources.config import SourceConfig
-from vlreward.sources.exports import ExportForm
+from vlreward.sources.config import ExportForm, SourceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ class CurateArguments:
     """Benchmarks that the set must not share prompts or pictures with."""
     exports: tuple[ExportForm, ...] = ()
     """Forms of other trainers in which the set is written too."""
-    embedder: str = HASHED
+    embedder: str | None = None
     """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
     output: Path | None = None
     """The run folder."""

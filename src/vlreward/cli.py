@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -20,14 +21,15 @@ from vlreward.arguments import (
     ScoreArguments,
     ShowArguments,
 )
-from vlreward.curation.config import CurateConfig
 from vlreward.errors import ConfigError, DataError, VlrewardError
-from vlreward.recipes.curation import first_stage
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.spec import describe_source, parse_source
 from vlreward.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from vlreward.curation.config import CurateConfig
 
 _RECIPES: dict[str, Callable[..., TrainConfig]] = {"skywork-vl": skywork_vl, "scratch": scratch}
 _PLACEHOLDER = SourceConfig(path="(give --data)")
@@ -171,6 +173,9 @@ def _curate(arguments: list[str]) -> int:
 
 def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, CurateConfig]:
     """The arguments of `vlreward curate`, and what they configure; raises ConfigError."""
+    from vlreward.curation.config import CurateConfig
+    from vlreward.recipes.curation import first_stage
+
     with _sources_in_one_word():
         given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
     if given.from_ is not None:
@@ -185,7 +190,8 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
             mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
         )
     recipe = first_stage(data=given.data, benchmarks=given.benchmarks, output=str(given.output))
-    return given, replace(recipe, embedder=given.embedder, exports=given.exports)
+    embedder = given.embedder or recipe.embedder
+    return given, replace(recipe, embedder=embedder, exports=given.exports)
 
 
 def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:

@@ -12,8 +12,7 @@ from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
 from vlreward.errors import require
-from vlreward.sources.config import SourceConfig
-from vlreward.sources.exports import ExportForm
+from vlreward.sources.config import ExportForm, SourceConfig
 
 AnyStep = Annotated[
     DropIdentical | DropSimilar | DropAmbiguous | Decontaminate, Field(discriminator="step")

@@ -21,6 +21,9 @@ Format = Literal[
     "rated",
 ]
 
+ExportForm = Literal["llamafactory", "ms-swift"]
+"""Forms of other trainers that pairs can be written in."""
+
 HUB_PREFIX = "hub:"
 
 

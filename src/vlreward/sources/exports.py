@@ -11,16 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vlreward.durable import write_bytes_atomically, write_json_atomically, written_atomically
 from vlreward.errors import DataError
 from vlreward.pictures import read_bytes
 from vlreward.records import Message, Part, Picture, PreferencePair, Response
+from vlreward.sources.config import ExportForm
 from vlreward.sources.content import MARKER
 from vlreward.sources.write import suffix_of
-
-ExportForm = Literal["llamafactory", "ms-swift"]
 
 
 class Exported(NamedTuple):

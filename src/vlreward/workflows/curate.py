@@ -36,8 +36,8 @@ from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.records import PreferencePair
 from vlreward.runs import RunFolder, only_writer
-from vlreward.sources.config import SourceConfig
-from vlreward.sources.exports import ExportForm, export
+from vlreward.sources.config import ExportForm, SourceConfig
+from vlreward.sources.exports import export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
