@@ -20,7 +20,12 @@ from vlreward import __version__, cli, configuration, errors
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import StageConfig, TrainConfig
 
-VERBS = ("demo", "train", "score", "export")
+VERBS = ("demo", "train", "score", "export", "miniature")
+SHOW_HELP = [
+    *([verb, "--help"] for verb in VERBS),
+    ["miniature", "base", "--help"],
+    ["miniature", "reward", "--help"],
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,7 @@ def assert_refused(done: Done, code: int, *said: str) -> None:
     assert [words for words in said if words not in line] == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], *([verb, "--help"] for verb in VERBS)])
+@pytest.mark.parametrize("arguments", [[], ["--help"], *SHOW_HELP])
 def test_help_is_given_without_loading_torch(arguments: list[str]) -> None:
     program = (
         "import sys\n"
@@ -84,7 +89,9 @@ def test_help_is_given_without_loading_torch(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     *shown, loaded = done.stdout.splitlines()
     assert loaded == "LOADED"
-    assert any(line.startswith(("usage: vlreward", "vlreward:")) for line in shown)
+    assert any(
+        line.startswith(("usage: vlreward", "vlreward:", "vlreward miniature")) for line in shown
+    )
 
 
 def test_the_help_names_every_verb(vlreward: Run) -> None:
@@ -309,7 +316,7 @@ def test_an_export_is_written_and_an_existing_folder_refused(
     assert_refused(vlreward("export", str(model_folder), "out"), 2, "out", "nothing is yet")
     assert {path: path.read_bytes() for path in Path("out").iterdir()} == written
     done = vlreward("export", str(model_folder), "other", "--revision", "main")
-    assert_refused(done, 2, "revision", "local folder")
+    assert_refused(done, 2, "revision", "lies on this machine")
 
 
 def test_an_interrupt_from_the_keyboard_ends_with_130(vlreward: Run) -> None:

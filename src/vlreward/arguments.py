@@ -14,7 +14,7 @@ from vlreward.sources.config import ExportForm, SourceConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DemoArguments:
-    """Train a small reward model on drawings and show what it learnt."""
+    """Train a small reward model on the miniature world and show what it learnt."""
 
     output: Path = Path("runs/demo")
     """The run folder."""
@@ -28,7 +28,7 @@ class ScoreArguments:
     """Rows of prompt and responses, or preference pairs: path[#split], or
     hub:owner/name[@revision][#split]."""
     model: str
-    """A reward model's folder or hub name."""
+    """A reward model's folder or hub name, or `miniature`, which comes with the package."""
     output: Path
     """The JSONL file to write, one line a row."""
     revision: str | None = None
@@ -47,7 +47,7 @@ class ExportArguments:
     """Write a reward model in a layout that other tools read."""
 
     model: tyro.conf.Positional[str]
-    """A reward model's folder or hub name."""
+    """A reward model's folder or hub name, or `miniature`, which comes with the package."""
     output: tyro.conf.Positional[Path]
     """The folder to write; it must not exist."""
     revision: str | None = None
@@ -109,8 +109,8 @@ class MiniatureBaseArguments:
 class MiniatureRewardArguments:
     """Train a reward model on the miniature world from a base; run again, it resumes."""
 
-    base: str
-    """The folder of the base model."""
+    base: str = "miniature-base"
+    """What to train from: a base model's folder or name."""
     output: Path
     """The run folder."""
     num_pictures: int = 24_000

@@ -53,6 +53,16 @@ finite, 7 endpoint refused, 75 interrupted with its state saved (run it again to
 interrupted.
 """
 
+_MINIATURE_HELP = """\
+vlreward miniature base --output runs/miniature-base
+    trains a small Qwen2.5-VL from scratch on the miniature world
+vlreward miniature reward --output runs/miniature
+    trains a reward model from it, or from another base: --base FOLDER
+
+`vlreward miniature base --help` and `vlreward miniature reward --help` list the flags. Both models
+come with the package, as miniature-base and miniature.
+"""
+
 _TRAIN_HELP = """\
 Trains a reward model in a run folder; the same command again resumes. RECIPE is skywork-vl or
 scratch, or --from FILE, which is a run's config.yaml. The defaults below are the recipe's, those of
@@ -209,14 +219,16 @@ def _show(arguments: list[str]) -> int:
 def _miniature(arguments: list[str]) -> int:
     kinds = {"base": _miniature_base, "reward": _miniature_reward}
     kind, *rest = arguments or [""]
+    if kind in ("-h", "--help"):
+        print(_MINIATURE_HELP, end="")
+        return 0
     if kind not in kinds:
         raise ConfigError(
             "miniature-model-unknown",
             value=kind or "nothing",
             place="command line",
             expected=" or ".join(kinds),
-            mend="`vlreward --help` says what each is; for instance: "
-            "vlreward miniature base --output runs/miniature-base",
+            mend="`vlreward miniature --help` says what each is.",
         )
     return kinds[kind](rest)
 

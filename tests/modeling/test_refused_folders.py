@@ -375,7 +375,7 @@ def test_a_path_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_revision_of_a_local_folder_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected none, as .* is a local folder"):
+    with pytest.raises(ConfigError, match=r"expected none, as .* lies on this machine"):
         RewardModel.load(folder, revision="main")
 
 

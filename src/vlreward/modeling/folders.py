@@ -16,23 +16,29 @@ from vlreward.errors import CheckpointError, ConfigError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SHIPPED = {
+    name: Path(__file__).parent.parent / "models" / name for name in ("miniature", "miniature-base")
+}
+"""The models that lie in this package, by the names that stand for them."""
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 
 
 def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path:
-    """The local folder of a model, fetched from the hub where the name is not a folder here.
+    """The local folder of a model: a shipped one's, one here, or one fetched from the hub.
 
     Raises CheckpointError if there is neither such a folder nor such a hub repository, and
     ConfigError if a revision is asked of a local folder.
     """
     folder = Path(path_or_name).expanduser()
+    if not folder.is_dir():
+        folder = SHIPPED.get(path_or_name, folder)
     if folder.is_dir():
         if revision is not None:
             raise ConfigError(
                 "revision-of-a-folder",
                 value=revision,
                 place="revision",
-                expected=f"none, as {path_or_name} is a local folder",
+                expected=f"none, as {path_or_name} lies on this machine",
                 mend="Leave it out, or give the hub name.",
             )
         check_folder(folder)
@@ -42,7 +48,8 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
             "model-folder-missing",
             value=path_or_name,
             place="model path",
-            expected="a folder with config.json, or a hub name such as owner/model",
+            expected="a folder with config.json, a hub name such as owner/model, or "
+            f"{' or '.join(SHIPPED)}",
             mend="Check the path.",
         )
     from huggingface_hub import snapshot_download

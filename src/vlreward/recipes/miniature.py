@@ -50,7 +50,9 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
     )
 
 
-def miniature(*, data: str, validation: str, output: str, base: str, seed: int = 0) -> TrainConfig:
+def miniature(
+    *, data: str, validation: str, output: str, base: str = "miniature-base", seed: int = 0
+) -> TrainConfig:
     """The paper's two stages on pairs of the world, the vision encoder frozen."""
     return TrainConfig(
         output=output,
