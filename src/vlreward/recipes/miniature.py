@@ -22,7 +22,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
                 name="names", epochs=1, batch_size=32, learning_rate=3e-3, warmup_ratio=0.05
             ),
             StageConfig(
-                name="answers", epochs=2, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
+                name="answers", epochs=1, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
             ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),

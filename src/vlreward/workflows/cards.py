@@ -21,8 +21,8 @@ miniature world: drawn shapes, lines, charts, tables and figures. It is what vlr
 reward models are trained from, and good for nothing else: it knows no photographs and hardly any
 English.
 
-It was trained from scratch on nothing but that world, first to name what is drawn where, then also
-to describe pictures and to answer questions:
+It was trained from scratch on nothing but that world: first to name what is drawn where, then, with
+the vision encoder as it was, to answer questions:
 
     {command}
 
