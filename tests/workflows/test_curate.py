@@ -51,6 +51,12 @@ def sources(tmp_path):
     )
 
 
+def benchmark(folder):
+    """A benchmark's file with prompts of both sets."""
+    rows = [row("1", "Is a whale a fish?", images=[]), row("2", "Is 9 a prime?", images=[])]
+    return write_rows(folder / "benchmark.jsonl", rows)
+
+
 def curate(tmp_path, *sources, name="run", **settings):
     config = first_stage(
         data=[str(one) for one in sources], output=str(tmp_path / name), **settings
@@ -160,7 +166,7 @@ def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
 
 
 def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
-    folder = curate(tmp_path, *sources, benchmarks=[str(sources[1])])
+    folder = curate(tmp_path, *sources, benchmarks=[str(benchmark(tmp_path))])
     arguments = ["--from", str(folder.parent / "config.yaml"), "--output", str(tmp_path / "again")]
     _, config = read_curate_config(arguments)
     assert [step.name for step in config.steps] == [
@@ -220,7 +226,7 @@ def test_a_benchmark_that_is_not_there_is_found_out_first_and_may_be_mended(tmp_
     arguments = ["curate", "--data", str(sources[0]), "--output", str(tmp_path / "run")]
     with pytest.raises(DataError, match="file-missing"):
         run([*arguments, "--benchmarks", str(tmp_path / "no.jsonl")])
-    run([*arguments, "--benchmarks", str(sources[1])])
+    run([*arguments, "--benchmarks", str(benchmark(tmp_path))])
 
 
 def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):

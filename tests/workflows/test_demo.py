@@ -13,6 +13,7 @@ from vlreward.workflows.demo import run_demo
 from vlreward.world.cases import make_cases
 from vlreward.world.families.shapes import single_shapes
 from vlreward.world.style import draw_style
+from vlreward.world.wording import sentence
 
 
 def test_the_demo_leaves_a_model_a_report_and_figures_and_may_be_run_again(
@@ -55,7 +56,7 @@ def test_the_shipped_model_scores_rightly_after_installation(tmp_path: Path) -> 
         others = {one.questions[0].answer.value for one in scenes} - {colour.answer.value}
         scores = model.score(
             colour.text,
-            [colour.answer.value, *sorted(others)],
+            [sentence(one) for one in (colour.answer.value, *sorted(others))],
             images=[tmp_path / f"{number}.png"],
         )
         asked += 1

@@ -55,5 +55,5 @@ def test_a_card_belongs_to_the_models_manifest(tmp_path: Path) -> None:
 
 
 def test_only_two_models_can_be_made() -> None:
-    with pytest.raises(ConfigError, match="miniature base"):
+    with pytest.raises(ConfigError, match="miniature --help"):
         run(["miniature", "judge"])
