@@ -62,7 +62,7 @@ def admit(source: Path | bytes, *, limits: Limits = TRAINING_LIMITS) -> Picture:
     Raises PictureError if it is missing, empty, of an unknown format, over the limits, or torn.
     """
     place = str(source) if isinstance(source, Path) else "picture bytes"
-    data = _read(source) if isinstance(source, Path) else source
+    data = read_file(source) if isinstance(source, Path) else source
     if not data:
         raise PictureError(
             "picture-empty",
@@ -95,7 +95,7 @@ def read_bytes(picture: Picture) -> bytes:
     if picture.data is not None:
         return picture.data
     assert picture.path is not None
-    data = _read(picture.path)
+    data = read_file(picture.path)
     if hashlib.sha256(data).hexdigest() != picture.sha256:
         raise PictureError(
             "picture-changed",
@@ -182,7 +182,8 @@ class PictureStore:
         return Picture(sha256=picture.sha256, width=picture.width, height=picture.height, path=path)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The file's bytes, whatever they are; raises PictureError if it cannot be read."""
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:

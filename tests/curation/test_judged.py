@@ -21,8 +21,7 @@ from vlreward.generation.journal import ReplyJournal
 from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.records import Judgment, Message, Picture, Prompt
-from vlreward.world.endpoint.config import EndpointConfig as StandIn
-from vlreward.world.endpoint.config import FaultRates, RoleConfig
+from vlreward.world.endpoint.config import FaultRates, RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
 
 NUM_PAIRS = 60
@@ -90,7 +89,7 @@ def run(tmp_path, rows, endpoint, *, max_dollars=None, **settings):
 
 
 def test_the_judge_finds_swapped_labels_in_rows_that_do_not_say_how_sure_they_are(tmp_path, rows):
-    with WorldEndpoint(truth(), StandIn()) as endpoint:
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         found = reasons(run(tmp_path, rows, endpoint).entries)
         num_calls = sum(one.calls for one in endpoint.bill.models.values())
     asked = [number for number in range(NUM_PAIRS) if number % 5]
@@ -99,13 +98,13 @@ def test_the_judge_finds_swapped_labels_in_rows_that_do_not_say_how_sure_they_ar
 
 
 def test_on_request_the_judge_is_asked_about_all(tmp_path, rows):
-    with WorldEndpoint(truth(), StandIn()) as endpoint:
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         found = reasons(run(tmp_path, rows, endpoint, judge_all=True).entries)
     assert found == {str(n): "judged-contradicted" for n in range(0, NUM_PAIRS, 3)}
 
 
 def test_a_judge_that_contradicts_itself_makes_rows_ambiguous(tmp_path, rows):
-    config = StandIn(judge=RoleConfig(error_rate=0.5), judge_errors="call")
+    config = WorldEndpointConfig(judge=RoleConfig(error_rate=0.5), judge_errors="call")
     with WorldEndpoint(truth(), config) as endpoint:
         found = reasons(run(tmp_path, rows, endpoint, min_confidence=0.0).entries)
     assert list(found.values()).count("judged-ambiguous") > 5
@@ -115,7 +114,9 @@ def test_under_faults_every_row_stays_or_goes_with_its_reason_and_nothing_is_pai
     tmp_path, rows
 ):
     faults = FaultRates(rate_limit=0.1, server_error=0.05, torn=0.05, refusal=0.05)
-    with WorldEndpoint(truth(), StandIn(faults=faults, retry_after_seconds=0)) as endpoint:
+    with WorldEndpoint(
+        truth(), WorldEndpointConfig(faults=faults, retry_after_seconds=0)
+    ) as endpoint:
         first = run(tmp_path, rows, endpoint)
         (tmp_path / "work" / "01-drop-ambiguous" / "drops.json").unlink()
         again = run(tmp_path, rows, endpoint)
@@ -127,7 +128,7 @@ def test_under_faults_every_row_stays_or_goes_with_its_reason_and_nothing_is_pai
 
 
 def test_the_cap_stops_the_run_and_a_larger_one_goes_on_where_it_was(tmp_path, rows):
-    with WorldEndpoint(truth(), StandIn()) as endpoint:
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         with pytest.raises(ConfigError, match="run again with a larger") as caught:
             run(tmp_path, rows, endpoint, max_dollars=0.05)
         assert caught.value.code == "budget-spent"
@@ -141,7 +142,7 @@ def test_the_cap_stops_the_run_and_a_larger_one_goes_on_where_it_was(tmp_path, r
 
 def test_a_rehearsal_asks_nothing_and_says_what_it_would_take(tmp_path, rows):
     read_in([("world", rows)], tmp_path / "read")
-    with WorldEndpoint(truth(), StandIn()) as endpoint:
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         step = DropAmbiguous(judge=judge(endpoint))
         with bench(tmp_path) as made, Progress() as progress:
             table = rows_of(tmp_path / "read")

@@ -240,7 +240,7 @@ def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
 def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, sources):
     (tmp_path / "encoder").mkdir()
     arguments = ["--data", str(sources[0]), "--output", str(tmp_path / "run")]
-    with pytest.raises(CheckpointError, match="encoder-unusable"):
+    with pytest.raises(CheckpointError, match="model-json-unreadable"):
         run(["curate", *arguments, "--embedder", str(tmp_path / "encoder")])
     assert not (tmp_path / "run").exists()
 

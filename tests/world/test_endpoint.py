@@ -23,7 +23,7 @@ import pytest
 from tests.support.endpoint import Client, comparison, pairs, question, request, truth
 from vlreward.errors import ConfigError
 from vlreward.world.endpoint.__main__ import main
-from vlreward.world.endpoint.config import EndpointConfig, FaultRates, RoleConfig
+from vlreward.world.endpoint.config import FaultRates, RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
 
 KNOWN = pairs()[0]
@@ -40,7 +40,7 @@ def silent(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[WorldEndpoint]:
-    with WorldEndpoint(truth(), EndpointConfig(max_body_bytes=200_000)) as opened:
+    with WorldEndpoint(truth(), WorldEndpointConfig(max_body_bytes=200_000)) as opened:
         yield opened
 
 
@@ -224,7 +224,7 @@ def test_a_client_that_leaves_midway_disturbs_nobody() -> None:
 
 
 def test_a_key_is_asked_for_where_there_is_one() -> None:
-    with WorldEndpoint(truth(), EndpointConfig(api_key="secret")) as endpoint:
+    with WorldEndpoint(truth(), WorldEndpointConfig(api_key="secret")) as endpoint:
         with Client(endpoint) as client:
             for path in ("/v1/models", "/bill"):
                 for headers in ({}, {"Authorization": "Bearer wrong"}):
@@ -254,7 +254,7 @@ def test_sixty_four_connections_are_held_and_served_at_once() -> None:
 
 def test_the_end_waits_for_no_connection_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
-    hanging = EndpointConfig(faults=FaultRates(hang=1.0), hang_seconds=600.0)
+    hanging = WorldEndpointConfig(faults=FaultRates(hang=1.0), hang_seconds=600.0)
     with WorldEndpoint(truth(), hanging) as endpoint:
         with Client(endpoint, timeout_seconds=0.05) as client, pytest.raises(TimeoutError):
             client.ask(SOUND)
@@ -271,7 +271,7 @@ def test_a_port_that_is_taken_is_refused(endpoint: WorldEndpoint) -> None:
     assert port is not None
     with (
         pytest.raises(ConfigError, match="Choose another port"),
-        WorldEndpoint(truth(), EndpointConfig(port=port)),
+        WorldEndpoint(truth(), WorldEndpointConfig(port=port)),
     ):
         pass
 
@@ -284,11 +284,11 @@ def test_a_port_that_is_taken_is_refused(endpoint: WorldEndpoint) -> None:
         (lambda: RoleConfig(input_price=-1.0), "input_price"),
         (lambda: FaultRates(hang=-0.1), "faults.hang"),
         (lambda: FaultRates(hang=0.6, torn=0.6), "faults"),
-        (lambda: EndpointConfig(retry_after_seconds=-1.0), "retry_after_seconds"),
-        (lambda: EndpointConfig(hang_seconds=float("inf")), "hang_seconds"),
-        (lambda: EndpointConfig(max_body_bytes=0), "max_body_bytes"),
-        (lambda: EndpointConfig(api_key=""), "api_key"),
-        (lambda: EndpointConfig(port=70_000), "port"),
+        (lambda: WorldEndpointConfig(retry_after_seconds=-1.0), "retry_after_seconds"),
+        (lambda: WorldEndpointConfig(hang_seconds=float("inf")), "hang_seconds"),
+        (lambda: WorldEndpointConfig(max_body_bytes=0), "max_body_bytes"),
+        (lambda: WorldEndpointConfig(api_key=""), "api_key"),
+        (lambda: WorldEndpointConfig(port=70_000), "port"),
     ],
 )
 def test_a_wrong_configuration_is_refused(make: Any, place: str) -> None:

@@ -10,7 +10,7 @@ from http.client import IncompleteRead, RemoteDisconnected
 import pytest
 
 from tests.support.endpoint import Client, comparison, pairs, question, request, truth
-from vlreward.world.endpoint.config import EndpointConfig, FaultRates, RoleConfig
+from vlreward.world.endpoint.config import FaultRates, RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.protocol import request_id
 from vlreward.world.endpoint.server import WorldEndpoint
 
@@ -46,13 +46,13 @@ def outcome(client: Client, body: object) -> str:
     return "answered"
 
 
-def outcomes(config: EndpointConfig, *, num_attempts: int = 1) -> list[str]:
+def outcomes(config: WorldEndpointConfig, *, num_attempts: int = 1) -> list[str]:
     with WorldEndpoint(truth(), config) as endpoint, Client(endpoint) as client:
         return [outcome(client, body) for body in ASKED for _ in range(num_attempts)]
 
 
 def test_every_fault_comes_at_its_rate_and_repeats() -> None:
-    config = EndpointConfig(faults=MIXED, hang_seconds=0.0)
+    config = WorldEndpointConfig(faults=MIXED, hang_seconds=0.0)
     found = outcomes(config)
     counts = Counter(found)
     groups = {
@@ -67,11 +67,11 @@ def test_every_fault_comes_at_its_rate_and_repeats() -> None:
         assert all(counts[name] > 2 for name in names), "each kind of it occurs"
     assert 0.4 < counts["answered"] / len(ASKED) < 0.6
     assert outcomes(config) == found
-    assert outcomes(EndpointConfig(faults=MIXED, hang_seconds=0.0, error_seed=1)) != found
+    assert outcomes(WorldEndpointConfig(faults=MIXED, hang_seconds=0.0, error_seed=1)) != found
 
 
 def test_another_attempt_may_succeed() -> None:
-    config = EndpointConfig(faults=FaultRates(server_error=0.5))
+    config = WorldEndpointConfig(faults=FaultRates(server_error=0.5))
     found = outcomes(config, num_attempts=2)
     both = Counter(
         (first == "answered", second == "answered")
@@ -81,7 +81,7 @@ def test_another_attempt_may_succeed() -> None:
 
 
 def test_a_rate_limit_says_when_to_come_again() -> None:
-    config = EndpointConfig(faults=FaultRates(rate_limit=1.0), retry_after_seconds=7.0)
+    config = WorldEndpointConfig(faults=FaultRates(rate_limit=1.0), retry_after_seconds=7.0)
     with WorldEndpoint(truth(), config) as endpoint, Client(endpoint) as client:
         reply = client.ask(ASKED[0])
     assert (reply.status, reply.headers["Retry-After"]) == (429, "7")
@@ -90,7 +90,7 @@ def test_a_rate_limit_says_when_to_come_again() -> None:
 
 def test_openais_client_retries_until_it_is_answered() -> None:
     openai = pytest.importorskip("openai")
-    config = EndpointConfig(faults=FaultRates(rate_limit=0.5), retry_after_seconds=0.001)
+    config = WorldEndpointConfig(faults=FaultRates(rate_limit=0.5), retry_after_seconds=0.001)
     with (
         WorldEndpoint(truth(), config) as endpoint,
         openai.OpenAI(base_url=endpoint.base_url, api_key="none", max_retries=20) as client,
@@ -103,7 +103,7 @@ def test_openais_client_retries_until_it_is_answered() -> None:
 
 
 def test_the_bill_equals_what_was_sent() -> None:
-    config = EndpointConfig(
+    config = WorldEndpointConfig(
         judge=RoleConfig(input_price=2.0, output_price=8.0),
         vlm=RoleConfig(input_price=0.5, output_price=1.5),
     )
@@ -133,7 +133,7 @@ def test_the_bill_equals_what_was_sent() -> None:
 
 
 def test_only_whole_replies_are_answers_and_torn_ones_are_charged_apart() -> None:
-    config = EndpointConfig(
+    config = WorldEndpointConfig(
         faults=MIXED, hang_seconds=0.0, vlm=RoleConfig(input_price=1.0, output_price=1.0)
     )
     with WorldEndpoint(truth(), config) as endpoint, Client(endpoint) as client:

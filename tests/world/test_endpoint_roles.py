@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.endpoint import Client, comparison, pairs, question, request, truth
 from vlreward.world.answers import Quality
-from vlreward.world.endpoint.config import EndpointConfig, RoleConfig
+from vlreward.world.endpoint.config import RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.phrases import Phrases
 from vlreward.world.endpoint.server import WorldEndpoint
 from vlreward.world.endpoint.truth import Problem
@@ -31,7 +31,7 @@ TEMPLATES = {
 
 
 @contextmanager
-def client(config: EndpointConfig | None = None) -> Iterator[Client]:
+def client(config: WorldEndpointConfig | None = None) -> Iterator[Client]:
     with WorldEndpoint(truth(), config) as endpoint, Client(endpoint) as opened:
         yield opened
 
@@ -173,7 +173,7 @@ def test_words_alone_can_ask_for_a_rating(faultless: Client) -> None:
 def test_the_judge_errs_as_often_as_it_should(errors: str) -> None:
     judge = RoleConfig(error_rate=0.2)
     both_orders: Counter[tuple[bool, bool]] = Counter()
-    with client(EndpointConfig(judge=judge, judge_errors=errors)) as opened:  # type: ignore[arg-type]
+    with client(WorldEndpointConfig(judge=judge, judge_errors=errors)) as opened:  # type: ignore[arg-type]
         for one in pairs():
             answers = (one.pair.chosen, one.pair.rejected)
             first = verdict(opened, comparison(one, *answers)) == "second"
@@ -190,7 +190,7 @@ def test_the_judge_errs_as_often_as_it_should(errors: str) -> None:
 
 
 def test_a_judge_that_always_errs_prefers_one_of_two_equals_in_both_orders() -> None:
-    with client(EndpointConfig(judge=RoleConfig(error_rate=1.0))) as opened:
+    with client(WorldEndpointConfig(judge=RoleConfig(error_rate=1.0))) as opened:
         for one in pairs()[:20]:
             answers = [solution.texts[0] for solution in problem(one).wrong[:1]]
             answers += ["Unfortunately, I cannot tell."]
@@ -203,7 +203,7 @@ def test_a_rating_that_errs_is_the_opposite() -> None:
     one = next(one for one in pairs() if one.chosen == "right")
     text = f"{question(one)}\nAnswer: {one.pair.chosen.text}\n"
     body = request("world-judge", text, one.pair.prompt.pictures, response_format=schema("rating"))
-    with client(EndpointConfig(judge=RoleConfig(error_rate=1.0))) as opened:
+    with client(WorldEndpointConfig(judge=RoleConfig(error_rate=1.0))) as opened:
         assert json.loads(opened.ask(body).content)["rating"] == 1
 
 
@@ -219,7 +219,7 @@ def test_the_vlm_answers_every_question_in_several_ways(faultless: Client) -> No
 
 def test_the_vlm_errs_plausibly_and_as_often_as_it_should() -> None:
     wrong = total = 0
-    with client(EndpointConfig(vlm=RoleConfig(error_rate=0.3))) as opened:
+    with client(WorldEndpointConfig(vlm=RoleConfig(error_rate=0.3))) as opened:
         for one in questions():
             body = request("world-vlm", question(one), one.pair.prompt.pictures, n=3)
             plausible = {text for said in problem(one).wrong for text in said.texts}
@@ -232,7 +232,7 @@ def test_the_vlm_errs_plausibly_and_as_often_as_it_should() -> None:
 
 
 def test_the_judge_knows_what_the_vlm_says(faultless: Client) -> None:
-    with client(EndpointConfig(vlm=RoleConfig(error_rate=1.0))) as erring:
+    with client(WorldEndpointConfig(vlm=RoleConfig(error_rate=1.0))) as erring:
         for one in questions()[::5]:
             body = request("world-vlm", question(one), one.pair.prompt.pictures)
             right, wrong = faultless.ask(body).content, erring.ask(body).content
@@ -263,7 +263,7 @@ def test_description_and_reasoning_lead_to_the_right_answer(faultless: Client) -
 
 
 def test_a_faulty_description_misleads_the_reasoner() -> None:
-    with client(EndpointConfig(describer=RoleConfig(error_rate=1.0))) as opened:
+    with client(WorldEndpointConfig(describer=RoleConfig(error_rate=1.0))) as opened:
         right = 0
         for one in about_pictures():
             described, answer = walk(opened, one)
@@ -275,7 +275,7 @@ def test_a_faulty_description_misleads_the_reasoner() -> None:
 def test_describer_and_reasoner_err_as_often_as_they_should() -> None:
     faulty = wrong = 0
     both = RoleConfig(error_rate=0.3)
-    with client(EndpointConfig(describer=both, reasoner=both)) as opened:
+    with client(WorldEndpointConfig(describer=both, reasoner=both)) as opened:
         for one in about_pictures():
             described, answer = walk(opened, one)
             assert one.asked is not None
@@ -314,7 +314,7 @@ def test_errors_repeat_with_their_seed_alone() -> None:
     ]
 
     def answers(seed: int) -> list[str]:
-        config = EndpointConfig(error_seed=seed, vlm=RoleConfig(error_rate=0.5))
+        config = WorldEndpointConfig(error_seed=seed, vlm=RoleConfig(error_rate=0.5))
         with client(config) as opened:
             return [opened.ask(body).content for body in asked]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vlreward.curation.likeness import content_words, say_the_same
+from vlreward.curation.likeness import content_words, must_agree, say_the_same
 from vlreward.curation.neighbours import Vectors, rounded
+from vlreward.curation.rows import hash_of
 from vlreward.errors import require
 from vlreward.interfaces import Embedder
 
@@ -33,6 +34,18 @@ class TextTolerance:
         for name in ("min_similarity", "min_part_similarity", "min_word_similarity"):
             value = getattr(self, name)
             require(0 < value < 1, place=name, value=value, expected="a cosine between 0 and 1")
+
+
+def group_of(
+    texts: Sequence[str], shown: Iterable[tuple[str, str]], *, stands_for: Mapping[str, str]
+) -> int:
+    """A hash of what rows must share to be compared at all.
+
+    That is the pictures (a part's name and a sha-256 each), copies of one being one, and what must
+    agree of the texts.
+    """
+    pictures = [(part, stands_for.get(name, name)) for part, name in shown]
+    return hash_of(repr((pictures, [must_agree(text) for text in texts])))
 
 
 class Texts:

@@ -15,7 +15,7 @@ from vlreward.errors import require
 from vlreward.sources.config import ExportForm, SourceConfig
 
 AnyStep = Annotated[
-    DropIdentical | DropSimilar | DropAmbiguous | Decontaminate, Field(discriminator="step")
+    DropIdentical | DropSimilar | DropAmbiguous | Decontaminate, Field(discriminator="name")
 ]
 
 HASHED = "hashed"

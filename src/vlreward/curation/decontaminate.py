@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vlreward.curation.alike import Texts, TextTolerance
+from vlreward.curation.alike import Texts, TextTolerance, group_of
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.likeness import must_agree
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import hash_of, prompt_text
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
@@ -33,7 +32,7 @@ class Decontaminate:
 
     benchmarks: tuple[SourceConfig, ...]
     """Rows of prompt and responses, or pairs of any form."""
-    step: Literal["decontaminate"] = "decontaminate"
+    name: Literal["decontaminate"] = "decontaminate"
     drop_pictures: bool = True
     """Whether rows go that ask something else about a benchmark's picture."""
     texts: TextTolerance = field(default_factory=TextTolerance)
@@ -47,11 +46,6 @@ class Decontaminate:
             value="none",
             expected="at least one benchmark's file",
         )
-
-    @property
-    def name(self) -> str:
-        """What recipe, ledger and card call it."""
-        return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
         """The rows to drop; raises DataError if a benchmark cannot be read."""
@@ -118,10 +112,6 @@ def _read(benchmarks: Sequence[SourceConfig], *, folder: Path) -> list[_Asked]:
     ]
 
 
-def _group(text: str, pictures: Sequence[str], *, stands_for: Mapping[str, str]) -> int:
-    return hash_of(repr(([stands_for.get(name, name) for name in pictures], must_agree(text))))
-
-
 def _beside(
     rows: Frame, asked: Sequence[_Asked], *, stands_for: Mapping[str, str]
 ) -> tuple[Any, int]:
@@ -135,18 +125,22 @@ def _beside(
     col = frames.col
     texts = [prompt_text(one.prompt) for one in asked]
     groups = [
-        _group(text, [picture.sha256 for picture in one.prompt.pictures], stands_for=stands_for)
+        group_of(
+            (text,),
+            [("prompt", picture.sha256) for picture in one.prompt.pictures],
+            stands_for=stands_for,
+        )
         for text, one in zip(texts, asked, strict=True)
     ]
 
     @frames.func
-    def group_of(text: str, pictures: list[dict[str, str]]) -> int:
-        names = [one["sha256"] for one in pictures if one["part"] == "prompt"]
-        return _group(text, names, stands_for=stands_for)
+    def group(text: str, pictures: list[dict[str, str]]) -> int:
+        shown = [("prompt", one["sha256"]) for one in pictures if one["part"] == "prompt"]
+        return group_of((text,), shown, stands_for=stands_for)
 
     wanted = frames.from_pydict({"group": sorted(set(groups))})
     ours = (
-        rows.select("row", "prompt", "id", group_of(col("prompt"), col("pictures")).alias("group"))
+        rows.select("row", "prompt", "id", group(col("prompt"), col("pictures")).alias("group"))
         .join(wanted, on="group", how="semi")
         .sort(["id", "row"])
         .select("row", "prompt", "group")

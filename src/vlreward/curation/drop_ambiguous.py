@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +26,7 @@ class DropAmbiguous:
     answer. Without a judge model such rows stay.
     """
 
-    step: Literal["drop-ambiguous"] = "drop-ambiguous"
+    name: Literal["drop-ambiguous"] = "drop-ambiguous"
     min_confidence: float = SURE
     """Least confidence, such as the share of the votes: of three, two are .67."""
     min_margin: float = 0.0
@@ -52,17 +52,12 @@ class DropAmbiguous:
             expected="1 or more",
         )
 
-    @property
-    def name(self) -> str:
-        """What recipe, ledger and card call it."""
-        return self.step
-
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
         """The rows to drop; raises ConfigError where the budget does not reach."""
         unsure = self._unsure(rows)
         if self.judge is None:
             return unsure
-        asked = self._to_ask(rows)
+        asked = self._to_ask(rows, own={drop.row for drop in unsure})
         judged = judge_pairs(
             list(asked.values()),
             connection=bench.connect(self.judge),
@@ -80,8 +75,9 @@ class DropAmbiguous:
         if self.judge is None:
             return Estimate()
         connection = bench.connect(self.judge)
+        asked = self._to_ask(rows, own={drop.row for drop in self._unsure(rows)})
         requests = pair_requests(
-            list(self._to_ask(rows).values()), connection=connection, num_samples=self.num_samples
+            list(asked.values()), connection=connection, num_samples=self.num_samples
         )
         return estimate(requests, endpoint=self.judge, journal=connection.journal)
 
@@ -101,10 +97,9 @@ class DropAmbiguous:
         reason = "equal" if margin == 0 else "low-margin"
         return Drop(row=row, reason=reason, detail=f"margin {margin}")
 
-    def _to_ask(self, rows: Frame) -> dict[int, PreferencePair]:
-        """The rows that the judge model is shown, by their number, in the order of their ids."""
+    def _to_ask(self, rows: Frame, *, own: Container[int]) -> dict[int, PreferencePair]:
+        """The rows that the judge model is shown, by number: of silent ones those not in `own`."""
         col = daft().col
-        own = {drop.row for drop in self._unsure(rows)}
         silent = rows if self.judge_all else rows.where(col("confidence").is_null())
         shown = silent.select("row", "id", "place", "body").sort(["id", "place"])
         return {row["row"]: pair_of(row) for row in shown.iter_rows() if row["row"] not in own}

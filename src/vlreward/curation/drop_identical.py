@@ -24,12 +24,7 @@ class DropIdentical:
     of them go as `contradictory`.
     """
 
-    step: Literal["drop-identical"] = "drop-identical"
-
-    @property
-    def name(self) -> str:
-        """What recipe, ledger and card call it."""
-        return self.step
+    name: Literal["drop-identical"] = "drop-identical"
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
         """The rows to drop."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vlreward.curation.alike import Texts, TextTolerance
+from vlreward.curation.alike import Texts, TextTolerance, group_of
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.likeness import must_agree
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import RANK_COLUMNS, hash_of, rank
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
@@ -26,15 +25,10 @@ class DropSimilar:
     negations equal, and every other word with a counterpart (see `likeness`).
     """
 
-    step: Literal["drop-similar"] = "drop-similar"
+    name: Literal["drop-similar"] = "drop-similar"
     texts: TextTolerance = field(default_factory=TextTolerance)
     pictures: PictureTolerance = field(default_factory=PictureTolerance)
     cells: Cells = field(default_factory=Cells)
-
-    @property
-    def name(self) -> str:
-        """What recipe, ledger and card call it."""
-        return self.step
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
         """The rows to drop."""
@@ -66,20 +60,16 @@ class DropSimilar:
         )
 
         @frames.func
-        def group_of(
-            pictures: list[dict[str, str]], prompt: str, chosen: str, rejected: str
-        ) -> int:
-            names = [(one["part"], one["sha256"]) for one in pictures]
-            shown = [(part, stands_for.get(name, name)) for part, name in names]
-            agreeing = [must_agree(text) for text in (prompt, chosen, rejected)]
-            return hash_of(repr((shown, agreeing)))
+        def group(pictures: list[dict[str, str]], prompt: str, chosen: str, rejected: str) -> int:
+            shown = [(one["part"], one["sha256"]) for one in pictures]
+            return group_of((prompt, chosen, rejected), shown, stands_for=stands_for)
 
         @frames.func
         def order_of(key: str) -> int:
             return hash_of(key)
 
-        group = group_of(col("pictures"), *map(col, _PARTS)).alias("group")
-        grouped = rows.select("row", *_PARTS, *RANK_COLUMNS, group)
+        shared_by = group(col("pictures"), *map(col, _PARTS)).alias("group")
+        grouped = rows.select("row", *_PARTS, *RANK_COLUMNS, shared_by)
         shared = grouped.groupby("group").agg(col("row").count().alias("num_rows"))
         return (
             grouped.join(shared.where(col("num_rows") > 1), on="group")

@@ -22,7 +22,7 @@ from vlreward.embedding.pictures import (
     same_shape,
     signature,
 )
-from vlreward.pictures import admit, open_rgb
+from vlreward.pictures import decode, read_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +116,7 @@ def _read(
 
 def _open(path: str) -> Image.Image:
     """The picture, which was there when its row was read; raises PictureError if it is not."""
-    return open_rgb(admit(Path(path)))
+    return decode(read_file(Path(path)), place=path)
 
 
 def _copies(

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from vlreward.errors import CheckpointError
+from vlreward.modeling.folders import find_model_folder, read_json
 
 _BATCH = 64
 
@@ -33,21 +34,7 @@ class SentenceEncoder:
     @classmethod
     def load(cls, name: str, *, device: str = "cpu") -> SentenceEncoder:
         """The encoder in a folder, or on the hub by its name; raises CheckpointError."""
-        if Path(name).is_dir():
-            return cls(Path(name), device=device)
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-
-        files = ["*.json", "*.safetensors", "vocab.txt"]
-        try:
-            folder = snapshot_download(name, allow_patterns=files)
-        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise _unusable(name, str(error)) from error
-        return cls(Path(folder), device=device)
+        return cls(find_model_folder(name), device=device)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors [texts, dimensions]."""
@@ -79,19 +66,18 @@ def _check(folder: Path) -> None:
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         kinds = {str(module["type"]).rpartition(".")[2] for module in modules}
-        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-        takes_mean = bool(pooling.get("pooling_mode_mean_tokens"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unusable(str(folder), f"{type(error).__name__}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unusable(folder, f"no list of modules in modules.json: {error}") from error
+    takes_mean = read_json(folder / "1_Pooling" / "config.json").get("pooling_mode_mean_tokens")
     if kinds - _MODULES or not takes_mean:
-        raise _unusable(str(folder), f"modules {', '.join(sorted(kinds))}, mean {takes_mean}")
+        raise _unusable(folder, f"modules {', '.join(sorted(kinds))}, mean {takes_mean}")
 
 
-def _unusable(place: str, found: str) -> CheckpointError:
+def _unusable(folder: Path, found: str) -> CheckpointError:
     return CheckpointError(
         "encoder-unusable",
         value=found,
-        place=place,
+        place=str(folder),
         expected="a sentence encoder whose vectors are means of a transformer's states",
         mend="Choose one such as sentence-transformers/all-MiniLM-L6-v2, by name or folder.",
     )

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from vlreward.errors import ConfigError
-from vlreward.world.endpoint.config import EndpointConfig
+from vlreward.world.endpoint.config import WorldEndpointConfig
 from vlreward.world.endpoint.protocol import MODELS
 from vlreward.world.endpoint.server import WorldEndpoint
 from vlreward.world.endpoint.truth import WorldTruth
@@ -37,8 +37,8 @@ class Rehearsal:
     """The world's."""
     look: Look = "seen"
     """The pictures'."""
-    endpoint: Annotated[EndpointConfig, tyro.conf.arg(name="")] = field(
-        default_factory=EndpointConfig
+    endpoint: Annotated[WorldEndpointConfig, tyro.conf.arg(name="")] = field(
+        default_factory=WorldEndpointConfig
     )
 
 

@@ -8,7 +8,7 @@ from random import Random
 
 from vlreward.world.answers import refuse
 from vlreward.world.endpoint.bill import Bill, Cashier, Outcome
-from vlreward.world.endpoint.config import EndpointConfig, FaultRates
+from vlreward.world.endpoint.config import FaultRates, WorldEndpointConfig
 from vlreward.world.endpoint.draws import draw
 from vlreward.world.endpoint.protocol import (
     ChatRequest,
@@ -48,7 +48,7 @@ class Reply:
 class Application:
     """Answers requests, in many threads at once."""
 
-    def __init__(self, truth: WorldTruth, config: EndpointConfig) -> None:
+    def __init__(self, truth: WorldTruth, config: WorldEndpointConfig) -> None:
         self.config = config
         self._truth = truth
         self._cashier = Cashier(config)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.world.endpoint.config import EndpointConfig, ModelName
+from vlreward.world.endpoint.config import ModelName, WorldEndpointConfig
 from vlreward.world.endpoint.protocol import MODELS, ChatRequest, Completion
 
 Outcome = Literal["answered", "torn"]
@@ -45,7 +45,7 @@ class Bill:
 class Cashier:
     """Counts calls and tokens, for many threads at once."""
 
-    def __init__(self, config: EndpointConfig) -> None:
+    def __init__(self, config: WorldEndpointConfig) -> None:
         self._config = config
         self._lock = threading.Lock()
         self._calls: Counter[ModelName] = Counter()

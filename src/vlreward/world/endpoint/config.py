@@ -62,7 +62,7 @@ class FaultRates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EndpointConfig:
+class WorldEndpointConfig:
     """Everything that decides what the endpoint replies, but for what it knows."""
 
     error_seed: int = 0

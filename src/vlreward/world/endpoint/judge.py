@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from vlreward.world.endpoint.config import EndpointConfig
+from vlreward.world.endpoint.config import WorldEndpointConfig
 from vlreward.world.endpoint.draws import draw
 from vlreward.world.endpoint.phrases import Phrases
 from vlreward.world.endpoint.protocol import ChatRequest, RequestError
@@ -23,7 +23,9 @@ _CLOSING = frozenset("\n\r<\"'`“”’»*]})|")
 _Verdict = dict[str, str | int | float]
 
 
-def judge(request: ChatRequest, truth: WorldTruth, config: EndpointConfig, *, choice: int) -> str:
+def judge(
+    request: ChatRequest, truth: WorldTruth, config: WorldEndpointConfig, *, choice: int
+) -> str:
     """The reply to a request to compare two answers, or to rate one from 1 to 10.
 
     It is JSON where the request asks for it, else a line a field: `better` (first, second or

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from vlreward.world.answers import refuse
-from vlreward.world.endpoint.config import EndpointConfig
+from vlreward.world.endpoint.config import WorldEndpointConfig
 from vlreward.world.endpoint.draws import draw
 from vlreward.world.endpoint.judge import judge
 from vlreward.world.endpoint.protocol import ChatRequest, RequestError
@@ -15,7 +15,7 @@ _UNKNOWN_QUESTION = "I am sorry, but I do not know the answer to that."
 _UNKNOWN_PICTURE = "I am sorry, but I cannot make out what this shows."
 
 
-def reply(request: ChatRequest, truth: WorldTruth, config: EndpointConfig) -> tuple[str, ...]:
+def reply(request: ChatRequest, truth: WorldTruth, config: WorldEndpointConfig) -> tuple[str, ...]:
     """One text a choice, the same whenever the same is asked.
 
     Raises RequestError if JSON is asked of a model other than the judge, and where `judge` does.
@@ -34,7 +34,9 @@ def reply(request: ChatRequest, truth: WorldTruth, config: EndpointConfig) -> tu
     return tuple(_say(request, truth, config, choice=choice) for choice in choices)
 
 
-def _say(request: ChatRequest, truth: WorldTruth, config: EndpointConfig, *, choice: int) -> str:
+def _say(
+    request: ChatRequest, truth: WorldTruth, config: WorldEndpointConfig, *, choice: int
+) -> str:
     rng = draw(config.error_seed, request.model, request.digest, choice)
     errs = rng.random() < config.role(request.model).error_rate
     if request.model == "world-describer":

@@ -14,7 +14,7 @@ from typing import Self
 from vlreward.errors import ConfigError
 from vlreward.world.endpoint.application import Application, Reply, refused
 from vlreward.world.endpoint.bill import Bill
-from vlreward.world.endpoint.config import EndpointConfig
+from vlreward.world.endpoint.config import WorldEndpointConfig
 from vlreward.world.endpoint.protocol import RequestError, error_body
 from vlreward.world.endpoint.truth import WorldTruth
 
@@ -22,15 +22,15 @@ from vlreward.world.endpoint.truth import WorldTruth
 class WorldEndpoint:
     """Plays the world's models over HTTP, from `with` on until its end.
 
-        with WorldEndpoint(WorldTruth(pairs), EndpointConfig(port=8000)) as endpoint:
+        with WorldEndpoint(WorldTruth(pairs), WorldEndpointConfig(port=8000)) as endpoint:
             client = openai.OpenAI(base_url=endpoint.base_url, api_key="none")
 
     The end cuts all connections, those that hang included, and leaves no thread behind. Entering
     raises ConfigError where the host and port cannot be had.
     """
 
-    def __init__(self, truth: WorldTruth, config: EndpointConfig | None = None) -> None:
-        config = config or EndpointConfig()
+    def __init__(self, truth: WorldTruth, config: WorldEndpointConfig | None = None) -> None:
+        config = config or WorldEndpointConfig()
         self.config = config
         self._application = Application(truth, config)
         self._server: _Server | None = None
