@@ -118,7 +118,7 @@ def test_under_faults_every_row_stays_or_goes_with_its_reason_and_nothing_is_pai
         truth(), WorldEndpointConfig(faults=faults, retry_after_seconds=0)
     ) as endpoint:
         first = run(tmp_path, rows, endpoint)
-        (tmp_path / "work" / "01-drop-ambiguous" / "drops.json").unlink()
+        (tmp_path / "work" / "01-drop-ambiguous" / "found.json").unlink()
         again = run(tmp_path, rows, endpoint)
         answered = endpoint.bill.answered
     assert again.entries == first.entries and set(answered.values()) == {1}

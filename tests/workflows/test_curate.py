@@ -94,7 +94,7 @@ def test_what_is_kept_and_what_is_dropped_is_what_was_read(tmp_path, sources):
 def test_the_card_says_what_is_in_the_set_and_what_was_dropped(tmp_path, sources):
     folder = curate(tmp_path, *sources)
     text = (folder / "README.md").read_text()
-    assert "4 of 9 rows that were read" in text
+    assert "4 left of 9 rows that were read" in text
     assert "| first | 1 | 2 | 75.0% |" in text and "| all | 1 | 3 | 100% |" in text
     assert "| drop-similar | similar | 1 | 11.1% |" in text
     assert "in its stead: `Do they overlap?`" in text

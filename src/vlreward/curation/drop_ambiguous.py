@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import SURE, pair_of
-from vlreward.curation.steps import Bench, Drop
+from vlreward.curation.steps import Bench, Drop, Outcome
 from vlreward.errors import ConfigError, require
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate
@@ -52,11 +52,11 @@ class DropAmbiguous:
             expected="1 or more",
         )
 
-    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+    def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop; raises ConfigError where the budget does not reach."""
         unsure = self._unsure(rows)
         if self.judge is None:
-            return unsure
+            return Outcome(drops=unsure)
         asked = self._to_ask(rows, own={drop.row for drop in unsure})
         judged = judge_pairs(
             list(asked.values()),
@@ -68,7 +68,7 @@ class DropAmbiguous:
             _judged_drop(row, judged[pair.id], min_confidence=self.min_confidence)
             for row, pair in asked.items()
         )
-        return [*unsure, *(drop for drop in drops if drop is not None)]
+        return Outcome(drops=[*unsure, *(drop for drop in drops if drop is not None)])
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What asking the judge model about these rows will take."""

@@ -24,9 +24,15 @@ class ReadIn(NamedTuple):
 
 
 def read_in(
-    sources: Iterable[tuple[str, Iterable[PreferencePair | DataError]]], folder: Path
+    sources: Iterable[tuple[str, Iterable[PreferencePair | DataError]]],
+    folder: Path,
+    *,
+    first_row: int = 0,
 ) -> ReadIn:
-    """Writes the pairs of named sources as the table's shards into `folder`, 20,000 to each."""
+    """Writes the pairs of named sources as the table's shards into `folder`, 20,000 to each.
+
+    Their rows are numbered from `first_row` on.
+    """
     shard: list[dict[str, object]] = []
     refused: list[ledger.Entry] = []
     num_read = num_shards = 0
@@ -35,7 +41,7 @@ def read_in(
             try:
                 if isinstance(item, DataError):
                     raise item
-                shard.append(to_table_row(item, row=num_read))
+                shard.append(to_table_row(item, row=first_row + num_read))
             except DataError as error:
                 at = "" if isinstance(item, DataError) else item.origin.place
                 refused.append(ledger.refused(error.at(at) if at else error, source=name))

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,35 @@ from vlreward.training.next_token import NextTokenObjective, answers_right, what
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
 from vlreward.training.validation import Share
-from vlreward.world.lessons import Lesson, make_exam, make_lessons, make_text_lessons
+from vlreward.world.catalogue import FAMILIES
+from vlreward.world.lessons import (
+    Lesson,
+    make_exam,
+    make_lessons,
+    make_text_lessons,
+    make_text_verdict_lessons,
+    make_verdict_lessons,
+)
+from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 _EXAM_BATCH = 64
+_NUM_EXAM_VERDICTS = 600
+_LATE_SEED = 2_000_003
+"""Added to the seed of lessons in the last stage, so that their pictures are new."""
+
+HARD_FAMILIES = (
+    "bar charts",
+    "line charts",
+    "pie charts",
+    "tables",
+    "circled letters",
+    "counting",
+    "triangle angles",
+)
+"""Shown twice as often in the last stage."""
+_LATE_FAMILIES = (*FAMILIES, *HARD_FAMILIES)
+_LATE_TEXT_FAMILIES = (*TEXT_FAMILIES, *["text arithmetic"] * 4)
 
 
 def pretrain(
@@ -54,7 +79,9 @@ def pretrain(
                 check_signals()
 
             taught = _collect(_lessons(config), encoder, after_lesson=after_lesson)
+            judged = _collect(_late_lessons(config), encoder, after_lesson=after_lesson)
             exam = _collect(_exam(config), encoder, after_lesson=after_lesson)
+            verdicts = _collect(_exam_verdicts(config), encoder, after_lesson=after_lesson)
         progress.say(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
@@ -77,7 +104,9 @@ def pretrain(
                 token_budget=config.collation.token_budget,
             ),
             taught=taught,
+            judged=judged,
             exam=exam,
+            verdicts=verdicts,
         )
 
     return run_in_folder(config, prepare=prepare, load_finished=Path, command=command, clock=clock)
@@ -102,7 +131,11 @@ class PretrainTask:
     naming: NamingObjective
     answering: NextTokenObjective
     taught: Taught
+    judged: Taught
+    """What the third stage teaches, if there is one."""
     exam: Taught
+    verdicts: Taught
+    """Answers to be judged at the third stage's validations."""
 
     @property
     def network(self) -> NamingNetwork:
@@ -110,11 +143,14 @@ class PretrainTask:
         return self.naming.network
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
-        """To name what is drawn where, in the first stage; then to answer."""
+        """To name what is drawn where, in the first stage; then to answer and to judge."""
         return self.naming if self._is_naming(stage) else self.answering
 
     def _is_naming(self, stage: int) -> bool:
         return stage == 0
+
+    def _is_judging(self, stage: int) -> bool:
+        return stage == 2
 
     @property
     def items_name(self) -> str:
@@ -129,7 +165,7 @@ class PretrainTask:
             items = list(self.taught.named.values())
             groups = list(range(len(items)))
         else:
-            items = list(self.taught.demonstrations)
+            items = list((self.judged if self._is_judging(stage) else self.taught).demonstrations)
             groups = [what_is_shared(item) for item in items]
         return StagePlan(
             stage=self.config.stages[stage],
@@ -141,7 +177,7 @@ class PretrainTask:
     def describe_data(self) -> Mapping[str, Any]:
         """How many demonstrations, pictures and questions there are."""
         told = hashlib.sha256()
-        for group in (self.taught, self.exam):
+        for group in (self.taught, self.judged, self.exam):
             for item in group.demonstrations:
                 told.update(item.id.encode())
             for named in group.named.values():
@@ -154,20 +190,25 @@ class PretrainTask:
         }
 
     def num_to_validate(self, stage: int) -> int:
-        """The exam's pictures while they are named, then its questions."""
-        return len(self.exam.named if self._is_naming(stage) else self.exam.demonstrations)
+        """The exam's pictures while they are named, then its questions and verdicts."""
+        if self._is_naming(stage):
+            return len(self.exam.named)
+        verdicts = self.verdicts.demonstrations if self._is_judging(stage) else ()
+        return len(self.exam.demonstrations) + len(verdicts)
 
     def validate(self, stage: int, *, advance: Callable[[], None]) -> Measured:
         """The share of exam questions that a greedy decoder answers rightly, by family.
 
-        While the model learns to name, the share of its pictures' tokens named rightly.
+        While the model learns to name, the share of its pictures' tokens named rightly; while it
+        learns to judge, the share of answers rightly called good or not, too.
         """
         was_training = self.network.training
         self.network.eval()
         try:
             if self._is_naming(stage):
                 return self._measure_naming(advance)
-            return self._measure_answers(advance)
+            answers = self._measure_answers(advance)
+            return self._with_verdicts(answers, advance) if self._is_judging(stage) else answers
         finally:
             self.network.train(was_training)
 
@@ -213,6 +254,18 @@ class PretrainTask:
             + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
         )
 
+    def _with_verdicts(self, answers: Measured, advance: Callable[[], None]) -> Measured:
+        right = []
+        for is_right in answers_right(self.answering, self.verdicts.demonstrations):
+            right.append(is_right)
+            advance()
+        share = Share.of(right)
+        return Measured(
+            fields={**answers.fields, "verdicts": _describe(share)},
+            curves={**answers.curves, "verdicts": share.accuracy},
+            said=f"{answers.said}; {share} of the verdicts right",
+        )
+
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
         """The base model's folder, its weights rounded to bfloat16 as published ones are."""
         check_signals()
@@ -256,6 +309,40 @@ def _lessons(config: PretrainConfig) -> chain[Lesson]:
         ),
         make_text_lessons(num_lessons=config.num_text_lessons, seed=config.seed, split="train"),
     )
+
+
+def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
+    """The third stage's: answers to be judged, and new questions, so that none is forgotten."""
+    if len(config.stages) < 3:
+        return iter(())
+    num_pictures, num_texts = config.num_verdict_pictures, config.num_text_verdicts
+    seed, late = config.seed, config.seed + _LATE_SEED
+    questions = make_lessons(
+        num_pictures=num_pictures // 2,
+        seed=late,
+        split="train",
+        families=_LATE_FAMILIES,
+        num_questions=config.num_questions,
+    )
+    return chain(
+        make_verdict_lessons(
+            num_pictures=num_pictures, seed=seed, split="train", families=_LATE_FAMILIES
+        ),
+        make_text_verdict_lessons(
+            num_lessons=num_texts, seed=late, split="train", families=_LATE_TEXT_FAMILIES
+        ),
+        (lesson for lesson in questions if lesson.kind != "description"),
+        make_text_lessons(
+            num_lessons=num_texts, seed=late, split="train", families=_LATE_TEXT_FAMILIES
+        ),
+    )
+
+
+def _exam_verdicts(config: PretrainConfig) -> Iterator[Lesson]:
+    """About as many as 600, fewer where the exam is small."""
+    number = min(_NUM_EXAM_VERDICTS, config.num_exam_pictures)
+    lessons = make_verdict_lessons(num_pictures=number // 2, seed=config.seed, split="val")
+    return islice(lessons, number)
 
 
 def _exam(config: PretrainConfig) -> Iterator[Lesson]:

@@ -23,6 +23,7 @@ from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
 from vlreward.durable import (
     AtomicFolder,
     verify_manifest,
+    write_bytes_atomically,
     write_json_atomically,
     write_text_atomically,
 )
@@ -191,22 +192,23 @@ def _publish(
     folder: Path, *, rows: Frame, curated: Curated, read: ReadIn, command: Sequence[str]
 ) -> None:
     """Writes the set, its ledger and its card."""
-    funnel = Funnel(
-        num_read=read.num_read,
-        left={"read as pairs": read.num_read - len(read.refused), **curated.left},
-    )
+    funnel = Funnel(num_read=read.num_read, num_refused=len(read.refused), passed=curated.passed)
     entries = [*read.refused, *curated.entries]
-    assert funnel.num_kept + len(entries) == funnel.num_read, (
-        "kept and dropped are all that is read"
+    assert funnel.num_kept + len(entries) == funnel.num_read + funnel.num_added, (
+        "kept and dropped are all that is read and made"
     )
     _write_shards(pairs_of(curated.rows), folder)
     ledger.write(entries, folder / "ledger.parquet")
     draw_funnel(funnel, folder / "funnel.png")
+    for exhibit in curated.exhibits:
+        if exhibit.plot is not None:
+            write_bytes_atomically(folder / exhibit.plot.name, exhibit.plot.read_bytes())
     text = card(
         title=folder.parent.name,
         command=command,
         funnel=funnel,
         kept=map(_content, _columns(curated.rows)),
+        exhibits=curated.exhibits,
         entries=entries,
         texts=_texts(rows, entries),
     )

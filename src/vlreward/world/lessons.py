@@ -1,23 +1,23 @@
-"""What the base model learns from: everything that is seen, said, and short questions answered."""
+"""What the base model learns from: pictures described, questions answered, answers judged."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.records import Demonstration, Response
+from vlreward.records import Demonstration, Message, Prompt, Response
 from vlreward.world.answers import Form, forms_of, write
 from vlreward.world.canvas import Mark
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.preferences import ask, make_text_pairs
+from vlreward.world.preferences import WorldPair, ask, make_pairs, make_text_pairs
 from vlreward.world.scenes import Question, Skill
 from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Shown, Split, draw_topics
 
-Kind = Form | Literal["description", "text"]
+Kind = Form | Literal["description", "text", "verdict"]
 
 _HINTS: dict[Form, str] = {
     "value": "Answer with a word or a number.",
@@ -25,6 +25,10 @@ _HINTS: dict[Form, str] = {
     "explained": "Explain your answer.",
 }
 _HINT_SHARE = 0.75
+_IS_GOOD = "Is that a good answer?"
+_YES, _NO = "Yes", "No"
+_APART = 1_000_003
+"""Added to a seed, so that answers to be judged are not those of the pairs of that seed."""
 _DESCRIBE = ("Describe the picture.", "What can be seen? Say everything.", "Describe all you see.")
 
 
@@ -79,6 +83,32 @@ def make_text_lessons(
         yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
+def make_verdict_lessons(
+    *,
+    num_pictures: int,
+    seed: int,
+    split: Split,
+    families: Sequence[str] = tuple(FAMILIES),
+) -> Iterator[Lesson]:
+    """Answers about new pictures, good and bad alike, each judged with a yes or a no, lazily.
+
+    Of two answers to a question that differ, one is shown. The pictures are those of no preference
+    pair made with the same seed.
+    """
+    pairs = make_pairs(
+        num_pictures=num_pictures, seed=seed + _APART, split=split, families=families
+    )
+    yield from _verdicts(pairs, random.Random(f"verdicts {split} {seed}"))
+
+
+def make_text_verdict_lessons(
+    *, num_lessons: int, seed: int, split: Split, families: Sequence[str] = tuple(TEXT_FAMILIES)
+) -> Iterator[Lesson]:
+    """Answers to tasks without pictures, each judged with a yes or a no, lazily."""
+    pairs = make_text_pairs(num_pairs=num_lessons, seed=seed, split=split, families=families)
+    yield from _verdicts(pairs, random.Random(f"text verdicts {split} {seed}"))
+
+
 def make_exam(
     *, num_pictures: int, seed: int, split: Split, look: Look = "seen"
 ) -> Iterator[Lesson]:
@@ -88,6 +118,26 @@ def make_exam(
         [shown] = topic.shown
         for question in shown.scene.questions:
             yield _lesson(shown, question, "value", hint=_HINTS["value"], family=topic.family)
+
+
+def _verdicts(pairs: Iterable[WorldPair], rng: random.Random) -> Iterator[Lesson]:
+    for one in pairs:
+        pair = one.pair
+        is_good = rng.random() < 0.5
+        if is_good and one.chosen != "right":
+            continue  # right but rambling: neither good nor wrong
+        answer = pair.chosen if is_good else pair.rejected
+        said = Message(role="assistant", content=answer.content)
+        messages = (*pair.prompt.messages, said, Message(role="user", content=(_IS_GOOD,)))
+        yield Lesson(
+            demonstration=Demonstration(
+                prompt=Prompt(messages=messages),
+                response=Response(content=(_YES if is_good else _NO,)),
+            ),
+            family=one.family,
+            kind="verdict",
+            skill=one.skill,
+        )
 
 
 def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
