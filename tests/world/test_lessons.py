@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.lessons import make_exam, make_lessons, make_text_lessons
+from vlreward.world.lessons import (
+    make_exam,
+    make_lessons,
+    make_text_lessons,
+    make_text_verdict_lessons,
+    make_verdict_lessons,
+)
 from vlreward.world.preferences import make_pairs
 
 
@@ -64,3 +70,26 @@ def test_text_lessons_show_nothing() -> None:
     lessons = list(make_text_lessons(num_lessons=60, seed=0, split="train"))
     assert len(lessons) == 60
     assert not any(one.demonstration.prompt.pictures for one in lessons)
+
+
+def test_verdicts_say_yes_and_no_to_answers_about_equally_often() -> None:
+    lessons = list(make_verdict_lessons(num_pictures=340, seed=0, split="train"))
+    said = Counter(one.demonstration.response.content for one in lessons)
+    assert set(said) == {("Yes",), ("No",)} and 0.35 < said[("Yes",)] / len(lessons) < 0.6
+    for lesson in lessons:
+        question, answer, asked = lesson.demonstration.prompt.messages
+        assert (question.role, answer.role, asked.role) == ("user", "assistant", "user")
+
+
+def test_verdicts_are_about_pictures_of_no_preference_pair() -> None:
+    judged = make_verdict_lessons(num_pictures=96, seed=0, split="train")
+    pairs = make_pairs(num_pictures=96, seed=0, split="train")
+    shown = {one.sha256 for lesson in judged for one in lesson.demonstration.prompt.pictures}
+    assert shown and shown.isdisjoint(one.sha256 for pair in pairs for one in pair.pair.pictures)
+
+
+def test_text_verdicts_are_mostly_about_the_families_asked_for() -> None:
+    lessons = make_text_verdict_lessons(
+        num_lessons=8, seed=0, split="train", families=("text arithmetic", "text sorting")
+    )
+    assert Counter(one.family for one in lessons) == {"text arithmetic": 4, "text sorting": 4}

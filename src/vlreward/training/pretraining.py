@@ -341,7 +341,7 @@ def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
 def _exam_verdicts(config: PretrainConfig) -> Iterator[Lesson]:
     """About as many as 600, fewer where the exam is small."""
     number = min(_NUM_EXAM_VERDICTS, config.num_exam_pictures)
-    lessons = make_verdict_lessons(num_pictures=number // 2, seed=config.seed, split="val")
+    lessons = make_verdict_lessons(num_pictures=number, seed=config.seed, split="val")
     return islice(lessons, number)
 
 
@@ -359,7 +359,7 @@ def _collect(
     for lesson in lessons:
         demonstrations.append(lesson.demonstration)
         topics.append((lesson.family, lesson.skill or lesson.kind))
-        pictures = lesson.demonstration.prompt.pictures
+        pictures = lesson.demonstration.prompt.pictures if lesson.marks else ()
         for picture, marks in zip(pictures, lesson.marks, strict=True):
             if picture not in named:
                 named[picture] = NamedPicture.of(
