@@ -49,7 +49,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
         collation=_COLLATION,
         num_pictures=num_pictures,
         num_text_lessons=num_pictures // 5,
-        num_verdict_pictures=num_pictures // 6,
+        num_verdict_pictures=num_pictures * 2 // 15,
         num_text_verdicts=num_pictures // 6,
         num_exam_pictures=480,
     )

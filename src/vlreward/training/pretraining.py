@@ -318,7 +318,7 @@ def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
     num_pictures, num_texts = config.num_verdict_pictures, config.num_text_verdicts
     seed, late = config.seed, config.seed + _LATE_SEED
     questions = make_lessons(
-        num_pictures=num_pictures // 2,
+        num_pictures=num_pictures // 4,
         seed=late,
         split="train",
         families=_LATE_FAMILIES,

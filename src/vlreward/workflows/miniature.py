@@ -56,7 +56,7 @@ def make_reward_model(
         require(value >= 1, place=key, value=value, expected="1 or more")
     drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
     with only_writer(output):
-        if not _is_drawn(output / "data" / "drawn.json", drawn):
+        if not is_drawn(output / "data" / "drawn.json", drawn):
             _write_pairs(
                 train_file,
                 split="train",
@@ -142,7 +142,7 @@ def add_card(folder: Path, card: str) -> None:
     write_manifest(folder)
 
 
-def _is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
+def is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
     """Whether the run's pairs are there; raises ConfigError if they are other ones."""
     if not note.exists():
         return False

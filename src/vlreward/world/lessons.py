@@ -90,23 +90,23 @@ def make_verdict_lessons(
     split: Split,
     families: Sequence[str] = tuple(FAMILIES),
 ) -> Iterator[Lesson]:
-    """Answers about new pictures, good and bad alike, each judged with a yes or a no, lazily.
+    """Answers about new pictures, a good and a bad one each time, judged, lazily.
 
-    Of two answers to a question that differ, one is shown. The pictures are those of no preference
-    pair made with the same seed.
+    Each is judged with a yes or a no. The pictures are those of no preference pair made with the
+    same seed.
     """
-    pairs = make_pairs(
-        num_pictures=num_pictures, seed=seed + _APART, split=split, families=families
+    yield from _verdicts(
+        make_pairs(num_pictures=num_pictures, seed=seed + _APART, split=split, families=families)
     )
-    yield from _verdicts(pairs, random.Random(f"verdicts {split} {seed}"))
 
 
 def make_text_verdict_lessons(
     *, num_lessons: int, seed: int, split: Split, families: Sequence[str] = tuple(TEXT_FAMILIES)
 ) -> Iterator[Lesson]:
-    """Answers to tasks without pictures, each judged with a yes or a no, lazily."""
-    pairs = make_text_pairs(num_pairs=num_lessons, seed=seed, split=split, families=families)
-    yield from _verdicts(pairs, random.Random(f"text verdicts {split} {seed}"))
+    """A good and a bad answer to each task without pictures, judged with a yes or a no, lazily."""
+    yield from _verdicts(
+        make_text_pairs(num_pairs=num_lessons // 2, seed=seed, split=split, families=families)
+    )
 
 
 def make_exam(
@@ -120,24 +120,23 @@ def make_exam(
             yield _lesson(shown, question, "value", hint=_HINTS["value"], family=topic.family)
 
 
-def _verdicts(pairs: Iterable[WorldPair], rng: random.Random) -> Iterator[Lesson]:
+def _verdicts(pairs: Iterable[WorldPair]) -> Iterator[Lesson]:
     for one in pairs:
-        pair = one.pair
-        is_good = rng.random() < 0.5
-        if is_good and one.chosen != "right":
-            continue  # right but rambling: neither good nor wrong
-        answer = pair.chosen if is_good else pair.rejected
-        said = Message(role="assistant", content=answer.content)
-        messages = (*pair.prompt.messages, said, Message(role="user", content=(_IS_GOOD,)))
-        yield Lesson(
-            demonstration=Demonstration(
-                prompt=Prompt(messages=messages),
-                response=Response(content=(_YES if is_good else _NO,)),
-            ),
-            family=one.family,
-            kind="verdict",
-            skill=one.skill,
-        )
+        if one.chosen == "right":  # one that rambles is neither good nor wrong
+            yield _verdict(one, one.pair.chosen, said=_YES)
+        yield _verdict(one, one.pair.rejected, said=_NO)
+
+
+def _verdict(one: WorldPair, answer: Response, *, said: str) -> Lesson:
+    answered = Message(role="assistant", content=answer.content)
+    asked = Message(role="user", content=(_IS_GOOD,))
+    prompt = Prompt(messages=(*one.pair.prompt.messages, answered, asked))
+    return Lesson(
+        demonstration=Demonstration(prompt=prompt, response=Response(content=(said,))),
+        family=one.family,
+        kind="verdict",
+        skill=one.skill,
+    )
 
 
 def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
