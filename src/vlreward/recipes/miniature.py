@@ -14,7 +14,7 @@ _COLLATION = CollationConfig(max_length=1024, max_pixels=224 * 224, token_budget
 
 
 def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) -> PretrainConfig:
-    """About seven million parameters: it learns to see by naming, to answer and to judge."""
+    """About seven million parameters: it learns to see by naming, to answer and to check."""
     return PretrainConfig(
         output=output,
         stages=(
@@ -25,7 +25,7 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
                 name="answers", epochs=1, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
             ),
             StageConfig(
-                name="verdicts", epochs=1, batch_size=64, learning_rate=2e-3, warmup_ratio=0.03
+                name="checks", epochs=1, batch_size=64, learning_rate=1e-3, warmup_ratio=0.03
             ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
@@ -49,8 +49,8 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
         collation=_COLLATION,
         num_pictures=num_pictures,
         num_text_lessons=num_pictures // 5,
-        num_verdict_pictures=num_pictures * 2 // 15,
-        num_text_verdicts=num_pictures // 6,
+        num_check_pictures=num_pictures // 6,
+        num_text_checks=num_pictures // 6,
         num_exam_pictures=480,
     )
 

@@ -31,17 +31,17 @@ from vlreward.training.validation import Share
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.lessons import (
     Lesson,
+    make_check_lessons,
     make_exam,
     make_lessons,
+    make_text_check_lessons,
     make_text_lessons,
-    make_text_verdict_lessons,
-    make_verdict_lessons,
 )
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 _EXAM_BATCH = 64
-_NUM_EXAM_VERDICTS = 600
+_NUM_EXAM_CHECKS = 600
 _LATE_SEED = 2_000_003
 """Added to the seed of lessons in the last stage, so that their pictures are new."""
 
@@ -79,9 +79,9 @@ def pretrain(
                 check_signals()
 
             taught = _collect(_lessons(config), encoder, after_lesson=after_lesson)
-            judged = _collect(_late_lessons(config), encoder, after_lesson=after_lesson)
+            late = _collect(_late_lessons(config), encoder, after_lesson=after_lesson)
             exam = _collect(_exam(config), encoder, after_lesson=after_lesson)
-            verdicts = _collect(_exam_verdicts(config), encoder, after_lesson=after_lesson)
+            checks = _collect(_exam_checks(config), encoder, after_lesson=after_lesson)
         progress.say(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
@@ -104,9 +104,9 @@ def pretrain(
                 token_budget=config.collation.token_budget,
             ),
             taught=taught,
-            judged=judged,
+            late=late,
             exam=exam,
-            verdicts=verdicts,
+            checks=checks,
         )
 
     return run_in_folder(config, prepare=prepare, load_finished=Path, command=command, clock=clock)
@@ -131,11 +131,11 @@ class PretrainTask:
     naming: NamingObjective
     answering: NextTokenObjective
     taught: Taught
-    judged: Taught
+    late: Taught
     """What the third stage teaches, if there is one."""
     exam: Taught
-    verdicts: Taught
-    """Answers to be judged at the third stage's validations."""
+    checks: Taught
+    """Answers to be checked at the third stage's validations."""
 
     @property
     def network(self) -> NamingNetwork:
@@ -143,13 +143,13 @@ class PretrainTask:
         return self.naming.network
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
-        """To name what is drawn where, in the first stage; then to answer and to judge."""
+        """To name what is drawn where, in the first stage; then to answer and to check answers."""
         return self.naming if self._is_naming(stage) else self.answering
 
     def _is_naming(self, stage: int) -> bool:
         return stage == 0
 
-    def _is_judging(self, stage: int) -> bool:
+    def _is_checking(self, stage: int) -> bool:
         return stage == 2
 
     @property
@@ -165,7 +165,7 @@ class PretrainTask:
             items = list(self.taught.named.values())
             groups = list(range(len(items)))
         else:
-            items = list((self.judged if self._is_judging(stage) else self.taught).demonstrations)
+            items = list((self.late if self._is_checking(stage) else self.taught).demonstrations)
             groups = [what_is_shared(item) for item in items]
         return StagePlan(
             stage=self.config.stages[stage],
@@ -177,7 +177,7 @@ class PretrainTask:
     def describe_data(self) -> Mapping[str, Any]:
         """How many demonstrations, pictures and questions there are."""
         told = hashlib.sha256()
-        for group in (self.taught, self.judged, self.exam):
+        for group in (self.taught, self.late, self.exam):
             for item in group.demonstrations:
                 told.update(item.id.encode())
             for named in group.named.values():
@@ -190,17 +190,17 @@ class PretrainTask:
         }
 
     def num_to_validate(self, stage: int) -> int:
-        """The exam's pictures while they are named, then its questions and verdicts."""
+        """The exam's pictures while they are named, then its questions and answers to check."""
         if self._is_naming(stage):
             return len(self.exam.named)
-        verdicts = self.verdicts.demonstrations if self._is_judging(stage) else ()
-        return len(self.exam.demonstrations) + len(verdicts)
+        checks = self.checks.demonstrations if self._is_checking(stage) else ()
+        return len(self.exam.demonstrations) + len(checks)
 
     def validate(self, stage: int, *, advance: Callable[[], None]) -> Measured:
         """The share of exam questions that a greedy decoder answers rightly, by family.
 
         While the model learns to name, the share of its pictures' tokens named rightly; while it
-        learns to judge, the share of answers rightly called good or not, too.
+        learns to check, the share of answers rightly called good or bad, too.
         """
         was_training = self.network.training
         self.network.eval()
@@ -208,7 +208,7 @@ class PretrainTask:
             if self._is_naming(stage):
                 return self._measure_naming(advance)
             answers = self._measure_answers(advance)
-            return self._with_verdicts(answers, advance) if self._is_judging(stage) else answers
+            return self._with_checks(answers, advance) if self._is_checking(stage) else answers
         finally:
             self.network.train(was_training)
 
@@ -254,16 +254,16 @@ class PretrainTask:
             + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
         )
 
-    def _with_verdicts(self, answers: Measured, advance: Callable[[], None]) -> Measured:
+    def _with_checks(self, answers: Measured, advance: Callable[[], None]) -> Measured:
         right = []
-        for is_right in answers_right(self.answering, self.verdicts.demonstrations):
+        for is_right in answers_right(self.answering, self.checks.demonstrations):
             right.append(is_right)
             advance()
         share = Share.of(right)
         return Measured(
-            fields={**answers.fields, "verdicts": _describe(share)},
-            curves={**answers.curves, "verdicts": share.accuracy},
-            said=f"{answers.said}; {share} of the verdicts right",
+            fields={**answers.fields, "checks": _describe(share)},
+            curves={**answers.curves, "checks": share.accuracy},
+            said=f"{answers.said}; {share} of the checks right",
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
@@ -312,10 +312,10 @@ def _lessons(config: PretrainConfig) -> chain[Lesson]:
 
 
 def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
-    """The third stage's: answers to be judged, and new questions, so that none is forgotten."""
+    """The third stage's: answers to be checked, and new questions, so that none is forgotten."""
     if len(config.stages) < 3:
         return iter(())
-    num_pictures, num_texts = config.num_verdict_pictures, config.num_text_verdicts
+    num_pictures, num_texts = config.num_check_pictures, config.num_text_checks
     seed, late = config.seed, config.seed + _LATE_SEED
     questions = make_lessons(
         num_pictures=num_pictures // 4,
@@ -325,10 +325,10 @@ def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
         num_questions=config.num_questions,
     )
     return chain(
-        make_verdict_lessons(
+        make_check_lessons(
             num_pictures=num_pictures, seed=seed, split="train", families=_LATE_FAMILIES
         ),
-        make_text_verdict_lessons(
+        make_text_check_lessons(
             num_lessons=num_texts, seed=late, split="train", families=_LATE_TEXT_FAMILIES
         ),
         (lesson for lesson in questions if lesson.kind != "description"),
@@ -338,10 +338,10 @@ def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
     )
 
 
-def _exam_verdicts(config: PretrainConfig) -> Iterator[Lesson]:
+def _exam_checks(config: PretrainConfig) -> Iterator[Lesson]:
     """About as many as 600, fewer where the exam is small."""
-    number = min(_NUM_EXAM_VERDICTS, config.num_exam_pictures)
-    lessons = make_verdict_lessons(num_pictures=number, seed=config.seed, split="val")
+    number = min(_NUM_EXAM_CHECKS, config.num_exam_pictures)
+    lessons = make_check_lessons(num_pictures=number, seed=config.seed, split="val")
     return islice(lessons, number)
 
 

@@ -1,4 +1,4 @@
-"""What the base model learns from: pictures described, questions answered, answers judged."""
+"""What the base model learns from: pictures described, questions answered, answers checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.records import Demonstration, Message, Prompt, Response
+from vlreward.records import Demonstration, Response
 from vlreward.world.answers import Form, forms_of, write
 from vlreward.world.canvas import Mark
 from vlreward.world.catalogue import FAMILIES
@@ -17,7 +17,7 @@ from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Shown, Split, draw_topics
 
-Kind = Form | Literal["description", "text", "verdict"]
+Kind = Form | Literal["description", "text", "check"]
 
 _HINTS: dict[Form, str] = {
     "value": "Answer with a word or a number.",
@@ -25,10 +25,9 @@ _HINTS: dict[Form, str] = {
     "explained": "Explain your answer.",
 }
 _HINT_SHARE = 0.75
-_IS_GOOD = "Is that a good answer?"
-_YES, _NO = "Yes", "No"
+_GOOD, _BAD = "Good", "Bad"
 _APART = 1_000_003
-"""Added to a seed, so that answers to be judged are not those of the pairs of that seed."""
+"""Added to a seed, so that answers to be checked are not those of the pairs of that seed."""
 _DESCRIBE = ("Describe the picture.", "What can be seen? Say everything.", "Describe all you see.")
 
 
@@ -83,28 +82,28 @@ def make_text_lessons(
         yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
-def make_verdict_lessons(
+def make_check_lessons(
     *,
     num_pictures: int,
     seed: int,
     split: Split,
     families: Sequence[str] = tuple(FAMILIES),
 ) -> Iterator[Lesson]:
-    """Answers about new pictures, a good and a bad one each time, judged, lazily.
+    """Answers about new pictures, a good and a bad one each time, and how good they are, lazily.
 
-    Each is judged with a yes or a no. The pictures are those of no preference pair made with the
-    same seed.
+    The word that says so is all that is to be learnt. The pictures are those of no preference pair
+    made with the same seed.
     """
-    yield from _verdicts(
+    yield from _checks(
         make_pairs(num_pictures=num_pictures, seed=seed + _APART, split=split, families=families)
     )
 
 
-def make_text_verdict_lessons(
+def make_text_check_lessons(
     *, num_lessons: int, seed: int, split: Split, families: Sequence[str] = tuple(TEXT_FAMILIES)
 ) -> Iterator[Lesson]:
-    """A good and a bad answer to each task without pictures, judged with a yes or a no, lazily."""
-    yield from _verdicts(
+    """A good and a bad answer to each task without pictures, and how good they are, lazily."""
+    yield from _checks(
         make_text_pairs(num_pairs=num_lessons // 2, seed=seed, split=split, families=families)
     )
 
@@ -120,23 +119,20 @@ def make_exam(
             yield _lesson(shown, question, "value", hint=_HINTS["value"], family=topic.family)
 
 
-def _verdicts(pairs: Iterable[WorldPair]) -> Iterator[Lesson]:
+def _checks(pairs: Iterable[WorldPair]) -> Iterator[Lesson]:
     for one in pairs:
-        if one.chosen == "right":  # one that rambles is neither good nor wrong
-            yield _verdict(one, one.pair.chosen, said=_YES)
-        yield _verdict(one, one.pair.rejected, said=_NO)
+        if one.chosen == "right":  # one that rambles is neither good nor bad
+            yield _check(one, one.pair.chosen.text, found=_GOOD)
+        yield _check(one, one.pair.rejected.text, found=_BAD)
 
 
-def _verdict(one: WorldPair, answer: Response, *, said: str) -> Lesson:
-    answered = Message(role="assistant", content=answer.content)
-    asked = Message(role="user", content=(_IS_GOOD,))
-    prompt = Prompt(messages=(*one.pair.prompt.messages, answered, asked))
-    return Lesson(
-        demonstration=Demonstration(prompt=prompt, response=Response(content=(said,))),
-        family=one.family,
-        kind="verdict",
-        skill=one.skill,
+def _check(one: WorldPair, answer: str, *, found: str) -> Lesson:
+    shown = Demonstration(
+        prompt=one.pair.prompt,
+        response=Response(content=(f"{answer} {found}",)),
+        given=Response(content=(answer,)),
     )
+    return Lesson(demonstration=shown, family=one.family, kind="check", skill=one.skill)
 
 
 def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
