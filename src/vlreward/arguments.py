@@ -115,7 +115,7 @@ class MiniatureRewardArguments:
     """The run folder."""
     num_pictures: int = 24_000
     """Pictures to learn from."""
-    num_text_pairs: int = 12_000
+    num_text_pairs: int = 18_000
     """Pairs without pictures to learn from."""
     seed: int = 0
     """Of the head's weights, the pictures and their order."""

@@ -92,11 +92,10 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demonstration:
-    """A prompt with an answer to learn from; `given` is how it begins, where that is not learnt."""
+    """A prompt with an answer to learn from."""
 
     prompt: Prompt
     response: Response
-    given: Response | None = None
 
     @property
     def id(self) -> str:

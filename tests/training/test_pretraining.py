@@ -35,15 +35,12 @@ def config_of(folder: Path) -> PretrainConfig:
         stages=(
             StageConfig(name="names", epochs=1, batch_size=12, learning_rate=1e-3),
             StageConfig(name="answers", epochs=1, batch_size=24, learning_rate=1e-3),
-            StageConfig(name="checks", epochs=1, batch_size=24, learning_rate=1e-3),
         ),
         scratch=SIZES,
         optimizer=OptimizerConfig(muon=True),
         collation=CollationConfig(max_length=1024, token_budget=2048),
         num_pictures=18,
         num_text_lessons=6,
-        num_check_pictures=6,
-        num_text_checks=6,
         num_exam_pictures=18,
         save_every_steps=1,
     )
@@ -59,16 +56,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
 def test_the_run_tells_its_loss_and_its_exam(finished: PretrainConfig) -> None:
     run = Path(finished.output)
     assert len(events_of(run, "step")) >= 2
-    named, answered, validation = events_of(run, "validation")
+    named, validation = events_of(run, "validation")
     assert 0 <= named["overall"]["accuracy"] <= 1
     assert len(validation["tasks"]) == 17
-    assert answered["overall"]["num_questions"] >= 20 and "checks" not in answered
-    assert validation["checks"]["num_questions"] == 18
+    assert validation["overall"]["num_questions"] >= 20
     assert (run / "curves.png").exists()
     assert pretrain(finished) == run / "model"
 
 
-@pytest.mark.parametrize(("at_call", "stage"), [(4, "names"), (9, "answers"), (14, "checks")])
+@pytest.mark.parametrize(("at_call", "stage"), [(4, "names"), (9, "answers")])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     tmp_path: Path, finished: PretrainConfig, at_call: int, stage: str
 ) -> None:

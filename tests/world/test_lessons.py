@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.lessons import (
-    make_check_lessons,
-    make_exam,
-    make_lessons,
-    make_text_check_lessons,
-    make_text_lessons,
-)
+from vlreward.world.lessons import make_exam, make_lessons, make_text_lessons
 from vlreward.world.preferences import make_pairs
 
 
@@ -70,29 +64,3 @@ def test_text_lessons_show_nothing() -> None:
     lessons = list(make_text_lessons(num_lessons=60, seed=0, split="train"))
     assert len(lessons) == 60
     assert not any(one.demonstration.prompt.pictures for one in lessons)
-
-
-def test_checks_call_answers_good_and_bad_about_equally_often() -> None:
-    lessons = list(make_check_lessons(num_pictures=340, seed=0, split="train"))
-    said = Counter()
-    for lesson in lessons:
-        shown = lesson.demonstration
-        assert shown.given is not None
-        before, _, word = shown.response.text.rpartition(" ")
-        assert before == shown.given.text
-        said[word] += 1
-    assert set(said) == {"Good", "Bad"} and 0.35 < said["Good"] / len(lessons) < 0.6
-
-
-def test_checks_are_about_pictures_of_no_preference_pair() -> None:
-    judged = make_check_lessons(num_pictures=96, seed=0, split="train")
-    pairs = make_pairs(num_pictures=96, seed=0, split="train")
-    shown = {one.sha256 for lesson in judged for one in lesson.demonstration.prompt.pictures}
-    assert shown and shown.isdisjoint(one.sha256 for pair in pairs for one in pair.pair.pictures)
-
-
-def test_text_checks_are_mostly_about_the_families_asked_for() -> None:
-    lessons = make_text_check_lessons(
-        num_lessons=16, seed=0, split="train", families=("text arithmetic", "text sorting")
-    )
-    assert Counter(one.family for one in lessons) == {"text arithmetic": 8, "text sorting": 8}

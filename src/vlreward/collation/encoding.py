@@ -20,7 +20,7 @@ from vlreward.collation.config import Overflow
 from vlreward.collation.picture_preparation import Grid, PicturePreparation
 from vlreward.collation.templates import Element, Template
 from vlreward.errors import DataError
-from vlreward.records import Demonstration, Picture, Prompt, Response
+from vlreward.records import Picture, Prompt, Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -93,18 +93,18 @@ class Encoder:
         return self._tree(rows, cuts)
 
     def encode_conversations(
-        self, conversations: Sequence[Demonstration]
+        self, conversations: Sequence[tuple[Prompt, Response]]
     ) -> tuple[Tree, tuple[int, ...]]:
         """One tree of conversations that begin alike, and the length of each one's answer.
 
-        A conversation's last so many tokens are what is not given of its response, with what closes
-        it. Raises as `encode` does; nothing is truncated.
+        A conversation's last so many tokens are its response with what closes it. Raises as
+        `encode` does; nothing is truncated.
         """
         rows, lengths = [], []
-        for one in conversations:
-            self._refuse_unreadable(one.prompt, [one.response])
-            row = self.template.render(one.prompt, one.response)
-            num_opening = _num_common([row, self.template.render(one.prompt, one.given)])
+        for prompt, response in conversations:
+            self._refuse_unreadable(prompt, [response])
+            row = self.template.render(prompt, response)
+            num_opening = _num_common([row, self.template.render(prompt, None)])
             if self._fit(row, opening=row[:num_opening])[1]:
                 raise self._too_long(sum(map(self._num_tokens, row)))
             rows.append(row)

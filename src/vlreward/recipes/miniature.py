@@ -14,7 +14,7 @@ _COLLATION = CollationConfig(max_length=1024, max_pixels=224 * 224, token_budget
 
 
 def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) -> PretrainConfig:
-    """About seven million parameters: it learns to see by naming, to answer and to check."""
+    """About seven million parameters: it learns to see by naming, then to answer."""
     return PretrainConfig(
         output=output,
         stages=(
@@ -23,9 +23,6 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
             ),
             StageConfig(
                 name="answers", epochs=1, batch_size=64, learning_rate=3e-3, warmup_ratio=0.03
-            ),
-            StageConfig(
-                name="checks", epochs=1, batch_size=64, learning_rate=1e-3, warmup_ratio=0.03
             ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
@@ -49,8 +46,6 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
         collation=_COLLATION,
         num_pictures=num_pictures,
         num_text_lessons=num_pictures // 5,
-        num_check_pictures=num_pictures // 6,
-        num_text_checks=num_pictures // 6,
         num_exam_pictures=480,
     )
 
@@ -70,15 +65,15 @@ def miniature(
                 name="multimodal",
                 select="multimodal",
                 epochs=1,
-                batch_size=64,
+                batch_size=32,
                 learning_rate=1e-3,
                 warmup_ratio=0.05,
             ),
-            StageConfig(name="multimodal-and-text", epochs=1, batch_size=64, learning_rate=5e-4),
+            StageConfig(name="multimodal-and-text", epochs=1, batch_size=32, learning_rate=5e-4),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
         seed=seed,
         log_every_steps=10,
-        validate_every_steps=500,
-        save_every_steps=100,
+        validate_every_steps=1000,
+        save_every_steps=200,
     )

@@ -163,7 +163,7 @@ class PretrainConfig(RunConfig):
     """A base model's training on the miniature world: pictures in, run folder out.
 
     The first stage teaches the vision encoder, the projector and the embeddings to name what is
-    drawn where, the second the language model to answer, and a third one to check answers.
+    drawn where; the others teach the language model to answer.
     """
 
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
@@ -176,24 +176,17 @@ class PretrainConfig(RunConfig):
     """Questions to each picture, if it has so many."""
     num_text_lessons: int = 10_000
     """Tasks without pictures."""
-    num_check_pictures: int = 10_000
-    """Pictures of the third stage, if there is one: answers about them are checked."""
-    num_text_checks: int = 10_000
-    """Answers to tasks without pictures that are checked, and as many tasks answered."""
     num_exam_pictures: int = 960
     """New pictures to be asked about at validation."""
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         number = len(self.stages)
-        expected = "one to name, one to answer and, if any, one to check"
-        require(2 <= number <= 3, place="stages", value=number, expected=expected)
+        require(number >= 2, place="stages", value=number, expected="one to name, one to answer")
         for name, low in (
             ("num_pictures", 1),
             ("num_exam_pictures", 1),
             ("num_text_lessons", 0),
-            ("num_check_pictures", 1),
-            ("num_text_checks", 0),
             ("num_questions", 0),
         ):
             value = getattr(self, name)

@@ -60,7 +60,10 @@ class NextTokenObjective:
         for item in items:
             by_pictures.setdefault(what_is_shared(item), []).append(item)
         groups = list(by_pictures.values())
-        trees = [self.encoder.encode_conversations(group) for group in groups]
+        trees = [
+            self.encoder.encode_conversations([(one.prompt, one.response) for one in group])
+            for group in groups
+        ]
         rows = assign_rows([len(tree) for tree, _ in trees], token_budget=self.token_budget)
         return [
             self._row([trees[i] for i in row], [one for i in row for one in groups[i]])

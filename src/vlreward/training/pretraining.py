@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +28,10 @@ from vlreward.training.next_token import NextTokenObjective, answers_right, what
 from vlreward.training.run import run_in_folder
 from vlreward.training.task import Measured
 from vlreward.training.validation import Share
-from vlreward.world.catalogue import FAMILIES
-from vlreward.world.lessons import (
-    Lesson,
-    make_check_lessons,
-    make_exam,
-    make_lessons,
-    make_text_check_lessons,
-    make_text_lessons,
-)
-from vlreward.world.texts import TEXT_FAMILIES
+from vlreward.world.lessons import Lesson, make_exam, make_lessons, make_text_lessons
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 _EXAM_BATCH = 64
-_NUM_EXAM_CHECKS = 600
-_LATE_SEED = 2_000_003
-"""Added to the seed of lessons in the last stage, so that their pictures are new."""
-
-HARD_FAMILIES = (
-    "bar charts",
-    "line charts",
-    "pie charts",
-    "tables",
-    "circled letters",
-    "counting",
-    "triangle angles",
-)
-"""Shown twice as often in the last stage."""
-_LATE_FAMILIES = (*FAMILIES, *HARD_FAMILIES)
-_LATE_TEXT_FAMILIES = (*TEXT_FAMILIES, *["text arithmetic"] * 4)
 
 
 def pretrain(
@@ -79,9 +54,7 @@ def pretrain(
                 check_signals()
 
             taught = _collect(_lessons(config), encoder, after_lesson=after_lesson)
-            late = _collect(_late_lessons(config), encoder, after_lesson=after_lesson)
             exam = _collect(_exam(config), encoder, after_lesson=after_lesson)
-            checks = _collect(_exam_checks(config), encoder, after_lesson=after_lesson)
         progress.say(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
@@ -104,9 +77,7 @@ def pretrain(
                 token_budget=config.collation.token_budget,
             ),
             taught=taught,
-            late=late,
             exam=exam,
-            checks=checks,
         )
 
     return run_in_folder(config, prepare=prepare, load_finished=Path, command=command, clock=clock)
@@ -131,11 +102,7 @@ class PretrainTask:
     naming: NamingObjective
     answering: NextTokenObjective
     taught: Taught
-    late: Taught
-    """What the third stage teaches, if there is one."""
     exam: Taught
-    checks: Taught
-    """Answers to be checked at the third stage's validations."""
 
     @property
     def network(self) -> NamingNetwork:
@@ -143,14 +110,11 @@ class PretrainTask:
         return self.naming.network
 
     def objective(self, stage: int) -> NamingObjective | NextTokenObjective:
-        """To name what is drawn where, in the first stage; then to answer and to check answers."""
+        """To name what is drawn where, in the first stage; then to answer."""
         return self.naming if self._is_naming(stage) else self.answering
 
     def _is_naming(self, stage: int) -> bool:
         return stage == 0
-
-    def _is_checking(self, stage: int) -> bool:
-        return stage == 2
 
     @property
     def items_name(self) -> str:
@@ -165,7 +129,7 @@ class PretrainTask:
             items = list(self.taught.named.values())
             groups = list(range(len(items)))
         else:
-            items = list((self.late if self._is_checking(stage) else self.taught).demonstrations)
+            items = list(self.taught.demonstrations)
             groups = [what_is_shared(item) for item in items]
         return StagePlan(
             stage=self.config.stages[stage],
@@ -177,7 +141,7 @@ class PretrainTask:
     def describe_data(self) -> Mapping[str, Any]:
         """How many demonstrations, pictures and questions there are."""
         told = hashlib.sha256()
-        for group in (self.taught, self.late, self.exam):
+        for group in (self.taught, self.exam):
             for item in group.demonstrations:
                 told.update(item.id.encode())
             for named in group.named.values():
@@ -190,25 +154,20 @@ class PretrainTask:
         }
 
     def num_to_validate(self, stage: int) -> int:
-        """The exam's pictures while they are named, then its questions and answers to check."""
-        if self._is_naming(stage):
-            return len(self.exam.named)
-        checks = self.checks.demonstrations if self._is_checking(stage) else ()
-        return len(self.exam.demonstrations) + len(checks)
+        """The exam's pictures while they are named, then its questions."""
+        return len(self.exam.named if self._is_naming(stage) else self.exam.demonstrations)
 
     def validate(self, stage: int, *, advance: Callable[[], None]) -> Measured:
         """The share of exam questions that a greedy decoder answers rightly, by family.
 
-        While the model learns to name, the share of its pictures' tokens named rightly; while it
-        learns to check, the share of answers rightly called good or bad, too.
+        While the model learns to name, the share of its pictures' tokens named rightly.
         """
         was_training = self.network.training
         self.network.eval()
         try:
             if self._is_naming(stage):
                 return self._measure_naming(advance)
-            answers = self._measure_answers(advance)
-            return self._with_checks(answers, advance) if self._is_checking(stage) else answers
+            return self._measure_answers(advance)
         finally:
             self.network.train(was_training)
 
@@ -252,18 +211,6 @@ class PretrainTask:
             curves={"accuracy": overall.accuracy},
             said=f"{overall} of the questions answered, least "
             + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
-        )
-
-    def _with_checks(self, answers: Measured, advance: Callable[[], None]) -> Measured:
-        right = []
-        for is_right in answers_right(self.answering, self.checks.demonstrations):
-            right.append(is_right)
-            advance()
-        share = Share.of(right)
-        return Measured(
-            fields={**answers.fields, "checks": _describe(share)},
-            curves={**answers.curves, "checks": share.accuracy},
-            said=f"{answers.said}; {share} of the checks right",
         )
 
     def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
@@ -311,40 +258,6 @@ def _lessons(config: PretrainConfig) -> chain[Lesson]:
     )
 
 
-def _late_lessons(config: PretrainConfig) -> Iterator[Lesson]:
-    """The third stage's: answers to be checked, and new questions, so that none is forgotten."""
-    if len(config.stages) < 3:
-        return iter(())
-    num_pictures, num_texts = config.num_check_pictures, config.num_text_checks
-    seed, late = config.seed, config.seed + _LATE_SEED
-    questions = make_lessons(
-        num_pictures=num_pictures // 4,
-        seed=late,
-        split="train",
-        families=_LATE_FAMILIES,
-        num_questions=config.num_questions,
-    )
-    return chain(
-        make_check_lessons(
-            num_pictures=num_pictures, seed=seed, split="train", families=_LATE_FAMILIES
-        ),
-        make_text_check_lessons(
-            num_lessons=num_texts, seed=late, split="train", families=_LATE_TEXT_FAMILIES
-        ),
-        (lesson for lesson in questions if lesson.kind != "description"),
-        make_text_lessons(
-            num_lessons=num_texts, seed=late, split="train", families=_LATE_TEXT_FAMILIES
-        ),
-    )
-
-
-def _exam_checks(config: PretrainConfig) -> Iterator[Lesson]:
-    """About as many as 600, fewer where the exam is small."""
-    number = min(_NUM_EXAM_CHECKS, config.num_exam_pictures)
-    lessons = make_check_lessons(num_pictures=number, seed=config.seed, split="val")
-    return islice(lessons, number)
-
-
 def _exam(config: PretrainConfig) -> Iterator[Lesson]:
     return make_exam(num_pictures=config.num_exam_pictures, seed=config.seed, split="val")
 
@@ -359,7 +272,7 @@ def _collect(
     for lesson in lessons:
         demonstrations.append(lesson.demonstration)
         topics.append((lesson.family, lesson.skill or lesson.kind))
-        pictures = lesson.demonstration.prompt.pictures if lesson.marks else ()
+        pictures = lesson.demonstration.prompt.pictures
         for picture, marks in zip(pictures, lesson.marks, strict=True):
             if picture not in named:
                 named[picture] = NamedPicture.of(

@@ -22,8 +22,7 @@ reward models are trained from, and good for nothing else: it knows no photograp
 English.
 
 It was trained from scratch on nothing but that world: first to name what is drawn where, then, with
-the vision encoder as it was, to answer questions, and to say after an answer whether it is Good
-or Bad:
+the vision encoder as it was, to answer questions:
 
     {command}
 
@@ -71,8 +70,6 @@ Its rewards compare answers to one question. It knows no photographs and hardly 
 def base_card(validation: Mapping[str, Any], *, command: Sequence[str]) -> str:
     """From the last validation of a base model's run."""
     groups = {"all": validation["overall"], **validation["skills"], **validation["tasks"]}
-    if "checks" in validation:
-        groups["answers called good or bad"] = validation["checks"]
     lines = ["| questions | number | answered [95 %] |", "|---|---|---|"]
     for name, found in groups.items():
         low, high = found["interval"]

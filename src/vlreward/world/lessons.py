@@ -1,9 +1,9 @@
-"""What the base model learns from: pictures described, questions answered, answers checked."""
+"""What the base model learns from: everything that is seen, said, and short questions answered."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,13 +11,13 @@ from vlreward.records import Demonstration, Response
 from vlreward.world.answers import Form, forms_of, write
 from vlreward.world.canvas import Mark
 from vlreward.world.catalogue import FAMILIES
-from vlreward.world.preferences import WorldPair, ask, make_pairs, make_text_pairs
+from vlreward.world.preferences import ask, make_text_pairs
 from vlreward.world.scenes import Question, Skill
 from vlreward.world.style import Look
 from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Shown, Split, draw_topics
 
-Kind = Form | Literal["description", "text", "check"]
+Kind = Form | Literal["description", "text"]
 
 _HINTS: dict[Form, str] = {
     "value": "Answer with a word or a number.",
@@ -25,9 +25,6 @@ _HINTS: dict[Form, str] = {
     "explained": "Explain your answer.",
 }
 _HINT_SHARE = 0.75
-_GOOD, _BAD = "Good", "Bad"
-_APART = 1_000_003
-"""Added to a seed, so that answers to be checked are not those of the pairs of that seed."""
 _DESCRIBE = ("Describe the picture.", "What can be seen? Say everything.", "Describe all you see.")
 
 
@@ -82,32 +79,6 @@ def make_text_lessons(
         yield Lesson(demonstration=shown, family=world_pair.family, kind="text")
 
 
-def make_check_lessons(
-    *,
-    num_pictures: int,
-    seed: int,
-    split: Split,
-    families: Sequence[str] = tuple(FAMILIES),
-) -> Iterator[Lesson]:
-    """Answers about new pictures, a good and a bad one each time, and how good they are, lazily.
-
-    The word that says so is all that is to be learnt. The pictures are those of no preference pair
-    made with the same seed.
-    """
-    yield from _checks(
-        make_pairs(num_pictures=num_pictures, seed=seed + _APART, split=split, families=families)
-    )
-
-
-def make_text_check_lessons(
-    *, num_lessons: int, seed: int, split: Split, families: Sequence[str] = tuple(TEXT_FAMILIES)
-) -> Iterator[Lesson]:
-    """A good and a bad answer to each task without pictures, and how good they are, lazily."""
-    yield from _checks(
-        make_text_pairs(num_pairs=num_lessons // 2, seed=seed, split=split, families=families)
-    )
-
-
 def make_exam(
     *, num_pictures: int, seed: int, split: Split, look: Look = "seen"
 ) -> Iterator[Lesson]:
@@ -117,22 +88,6 @@ def make_exam(
         [shown] = topic.shown
         for question in shown.scene.questions:
             yield _lesson(shown, question, "value", hint=_HINTS["value"], family=topic.family)
-
-
-def _checks(pairs: Iterable[WorldPair]) -> Iterator[Lesson]:
-    for one in pairs:
-        if one.chosen == "right":  # one that rambles is neither good nor bad
-            yield _check(one, one.pair.chosen.text, found=_GOOD)
-        yield _check(one, one.pair.rejected.text, found=_BAD)
-
-
-def _check(one: WorldPair, answer: str, *, found: str) -> Lesson:
-    shown = Demonstration(
-        prompt=one.pair.prompt,
-        response=Response(content=(f"{answer} {found}",)),
-        given=Response(content=(answer,)),
-    )
-    return Lesson(demonstration=shown, family=one.family, kind="check", skill=one.skill)
 
 
 def _description(shown: Shown, rng: random.Random, *, family: str) -> Lesson:
