@@ -33,6 +33,7 @@ LIGHT = [
     "durable",
     "interfaces",
     "records",
+    "statistics",
     "configuration",
     "configuration_errors",
     "extras",
