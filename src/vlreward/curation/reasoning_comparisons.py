@@ -250,8 +250,8 @@ class CompareReasoning:
                 "waiting-for-annotators",
                 value=f"{waiting} of {len(tasks)} tasks in {folder / TASKS} are not decided",
                 place=str(path),
-                expected=f"decisions about all tasks, by {people}, a line each like "
-                '{"task": "the id", "annotator": "a name", "better": "A", "B" or "equal"}',
+                expected=f"decisions about all tasks by {people}, a line each: "
+                '{"task": "its id", "annotator": "a name", "better": "A"}, or "B", or "equal"',
                 mend="Answers are kept and paid for: when the tasks are decided, run again.",
             )
         return decisions
