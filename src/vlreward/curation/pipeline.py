@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from vlreward.curation.ledger import Entry
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome, PaidStep, Step
 from vlreward.curation.working_set import read_in, rows_of
 from vlreward.durable import AtomicFolder, make_folder, write_bytes_atomically
+from vlreward.errors import Waiting
 from vlreward.generation.estimate import Estimate
 from vlreward.progress import Progress
 
@@ -71,7 +73,7 @@ def rehearse(
     """What the calls of each step will take, by its name; nothing is asked.
 
     Steps without calls are run, so that only rows count which get as far; what steps with calls
-    will drop or add is not known: all rows are taken to stay.
+    will drop or add is not known, nor what people will decide: all rows are taken to stay.
     """
     expected = {}
     for number, step in enumerate(steps, start=1):
@@ -81,7 +83,7 @@ def rehearse(
             expected[step.name] = estimated
             if estimated.num_calls:
                 continue
-        with progress.phase(step.name):
+        with progress.phase(step.name), suppress(Waiting):
             rows = _found(step, rows, bench=own).change(rows)
     return expected
 

@@ -53,7 +53,8 @@ class Bench:
     """What a step works with: a folder for its files, shared by all workers, and its tools.
 
     `advance` is told of each call that ended; `fitters` makes what trains a surrogate, from the
-    name of a recipe and the model to begin with.
+    name of a recipe and the model to begin with. `annotation` is where people find tasks and leave
+    their decisions; a folder of the step's own where it is not set.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Bench:
     calls: Calls | None = None
     advance: Advance | None = None
     fitters: Fitters | None = None
+    annotation: Path | None = None
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint, in the run's journal and budget."""

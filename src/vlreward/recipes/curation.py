@@ -9,6 +9,9 @@ from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
+from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.simulated_annotators import SimulatedAnnotators
+from vlreward.generation.config import EndpointConfig
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.spec import parse_sources
 
@@ -28,3 +31,34 @@ def first_stage(
     if named:
         steps.append(Decontaminate(benchmarks=named))
     return CurateConfig(output=output, data=parse_sources(data), steps=tuple(steps))
+
+
+def third_stage_steps(
+    *,
+    vlm: EndpointConfig,
+    reasoner: EndpointConfig,
+    describer: EndpointConfig | None = None,
+    labeller: EndpointConfig | None = None,
+    annotators: SimulatedAnnotators | None = None,
+    max_prompts: int = 50_000,
+    num_votes: int = 1,
+    seed: int = 0,
+) -> tuple[AnyStep, ...]:
+    """Reasoning answers in the paper's two ways of generation, compared by people.
+
+    `vlm` answers directly and, without a describer, describes for the reasoner too. The run waits
+    for people's decisions, unless simulated annotators decide in their place. How many people
+    decided a task is not published.
+    """
+    return (
+        CompareReasoning(
+            vlm=vlm,
+            describer=describer or vlm,
+            reasoner=reasoner,
+            labeller=labeller,
+            annotators=annotators,
+            max_prompts=max_prompts,
+            num_votes=num_votes,
+            seed=seed,
+        ),
+    )

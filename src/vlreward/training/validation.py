@@ -13,15 +13,7 @@ from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
 from vlreward.records import Message, Picture, PreferencePair
-
-_Z_95 = 1.959964
-
-
-class Interval(NamedTuple):
-    """A 95 % confidence interval of a share."""
-
-    low: float
-    high: float
+from vlreward.statistics import Interval, wilson_interval
 
 
 class Share(NamedTuple):
@@ -115,15 +107,6 @@ def _describe_result(result: TaskResult) -> dict[str, Any]:
 def task_of(pair: PreferencePair) -> str:
     """The pair's task, or its source where it names none."""
     return pair.origin.task or pair.origin.source
-
-
-def wilson_interval(num_right: int, num_all: int) -> Interval:
-    """Wilson's score interval at 95 % (Wilson 1927)."""
-    share = num_right / num_all
-    z2 = _Z_95**2 / num_all
-    centre = share + z2 / 2
-    spread = _Z_95 * math.sqrt(share * (1 - share) / num_all + z2 / (4 * num_all))
-    return Interval(max(0.0, (centre - spread) / (1 + z2)), min(1.0, (centre + spread) / (1 + z2)))
 
 
 def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> list[PreferencePair]:

@@ -58,7 +58,8 @@ def curate_sets(
     `environment` holds the keys of endpoints by the names that the configuration gives;
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
     start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
-    changed since the run began, and ConfigError if the money does not reach.
+    changed since the run began, ConfigError if the money does not reach, and Waiting if people
+    have to decide first.
     """
     finished = Path(config.output) / "set"
     with (
@@ -131,7 +132,9 @@ def _started(
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(journal=journal, budget=budget, environment=environment or {})
-            bench = Bench(folder=work, embedder=embedder, calls=calls)
+            bench = Bench(
+                folder=work, embedder=embedder, calls=calls, annotation=output / "annotation"
+            )
             yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
 
