@@ -101,6 +101,12 @@ def test_a_step_may_put_a_new_pair_in_the_stead_of_another(tmp_path):
         assert [one.title for one in out.exhibits] == ["Improved"]
 
 
+def test_a_folder_may_have_the_signs_of_patterns_in_its_name(tmp_path):
+    folder = tmp_path / "run [1] {a,b} *?"
+    out = run([pair(place="a"), pair(place="b")], folder, DropIdentical())
+    assert out.passed == {"drop-identical": (1, 0, 1)}
+
+
 def test_rows_that_are_no_pairs_go_to_the_ledger_with_file_row_and_reason(tmp_path):
     refused = DataError(
         "answer-empty", value="nothing", place="x.jsonl:3: chosen", expected="text", mend="Drop it."

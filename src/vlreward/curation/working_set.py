@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from vlreward.errors import DataError
 from vlreward.records import PreferencePair
 
 _SHARD_ROWS = 20_000
+_GLOB_SIGNS = re.compile(r"([\[\]{}*?])")
+"""Daft takes paths for patterns; in brackets these signs stand for themselves."""
 
 
 class ReadIn(NamedTuple):
@@ -57,7 +60,8 @@ def read_in(
 
 def rows_of(folder: Path) -> Frame:
     """The table that `read_in` wrote."""
-    return daft().read_parquet([str(path) for path in sorted(folder.glob("*.parquet"))])
+    shards = sorted(folder.glob("*.parquet"))
+    return daft().read_parquet([_GLOB_SIGNS.sub(r"[\1]", str(path)) for path in shards])
 
 
 def pairs_of(rows: Frame) -> Iterator[PreferencePair]:
