@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,6 +120,8 @@ def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
         num_added=len(outcome.added),
         added=bench.folder / "added",
     )
+    if found.added.exists():  # a kill came before it was noted
+        shutil.rmtree(found.added)
     if outcome.added:
         _write_added(outcome, rows, folder=found.added, step=step.name)
     write_bytes_atomically(done, _NOTE.dump_json(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import Means, ReplyJournal
@@ -26,6 +26,13 @@ class Estimate:
     output_tokens: float = 0.0
     dollars: float = 0.0
     minutes: float = 0.0
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Both, one after the other."""
+        sums = {
+            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
+        }
+        return Estimate(**sums)
 
 
 def estimate(

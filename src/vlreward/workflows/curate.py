@@ -18,6 +18,7 @@ from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import Curated, curate, rehearse
+from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
 from vlreward.durable import (
@@ -42,6 +43,7 @@ from vlreward.sources.exports import export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
 
@@ -117,6 +119,9 @@ def _started(
     """The run's folder, for this process alone, with all rows read."""
     for source in _all_sources(config):
         find_source(source)
+    for step in config.steps:
+        if isinstance(step, RegenerateWeak):
+            surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
     output = Path(config.output)
     with only_writer(output):
@@ -131,7 +136,7 @@ def _started(
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(journal=journal, budget=budget, environment=environment or {})
-            bench = Bench(folder=work, embedder=embedder, calls=calls)
+            bench = Bench(folder=work, embedder=embedder, calls=calls, fitters=trainer_fitter)
             yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
 
