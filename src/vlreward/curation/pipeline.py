@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -75,15 +76,20 @@ def rehearse(
     will drop or add is not known: all rows are taken to stay.
     """
     expected = {}
-    for number, step in enumerate(steps, start=1):
-        own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
-        if isinstance(step, PaidStep):
-            estimated = step.estimate(rows, bench=own)
-            expected[step.name] = estimated
-            if estimated.num_calls:
-                continue
-        with progress.phase(step.name):
-            rows = _found(step, rows, bench=own).change(rows)
+    folder = bench.folder
+    make_folder(folder)
+    with TemporaryDirectory(dir=folder, prefix=".rehearsed-") as supposed:
+        for number, step in enumerate(steps, start=1):
+            own = replace(bench, folder=folder / f"{number:02d}-{step.name}")
+            if isinstance(step, PaidStep):
+                estimated = step.estimate(rows, bench=own)
+                expected[step.name] = estimated
+                if estimated.num_calls:
+                    # What later steps find holds for rows that may go, not for the run.
+                    folder = Path(supposed)
+                    continue
+            with progress.phase(step.name):
+                rows = _found(step, rows, bench=own).change(rows)
     return expected
 
 

@@ -215,7 +215,7 @@ def _publish(
         kept=map(_content, _columns(curated.rows)),
         exhibits=curated.exhibits,
         entries=entries,
-        texts=_texts(rows, entries),
+        texts=_texts(rows, entries) | _texts(curated.rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
 
@@ -261,7 +261,7 @@ def _content(row: dict[str, object]) -> Content:
 
 
 def _texts(rows: Frame, entries: Sequence[Entry]) -> dict[str, Content]:
-    """The pairs of the ledger's examples, by id."""
+    """Those pairs of the ledger's examples that are among the rows, by id."""
     named = {one for entry in examples_of(entries) for one in (entry.id, entry.because)}
     wanted = sorted(one for one in named if one)
     if not wanted:
