@@ -197,7 +197,7 @@ def test_the_set_is_written_for_other_trainers_on_request(tmp_path, sources):
 def test_an_empty_result_is_a_set_all_the_same(tmp_path):
     rows = [row("x", "Why?", images=[], confidence=0.5)]
     folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))
-    assert "0 of 1 rows" in (folder / "README.md").read_text()
+    assert "0 left of 1 rows" in (folder / "README.md").read_text()
     assert "dropped it as low-confidence" in show_pair("x", folder)
 
 
