@@ -198,7 +198,10 @@ def test_the_contract_without_torch_covers_every_light_part() -> None:
 
 def test_recipes_import_configurations_only() -> None:
     # A step of curation is its own configuration.
-    steps = r"curation\.(drop_\w+|decontaminate|reasoning_comparisons|simulated_annotators)"
+    steps = (
+        r"curation\.(drop_\w+|decontaminate|regenerate_weak|surrogate|weakness|mixture"
+        r"|reasoning_comparisons|simulated_annotators)"
+    )
     allowed = re.compile(
         rf"vlreward\.(\w+\.config|{steps}|sources\.spec|errors|records|recipes(\.\w+)?)"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -76,15 +78,20 @@ def rehearse(
     will drop or add is not known, nor what people will decide: all rows are taken to stay.
     """
     expected = {}
-    for number, step in enumerate(steps, start=1):
-        own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
-        if isinstance(step, PaidStep):
-            estimated = step.estimate(rows, bench=own)
-            expected[step.name] = estimated
-            if estimated.num_calls:
-                continue
-        with progress.phase(step.name), suppress(Waiting):
-            rows = _found(step, rows, bench=own).change(rows)
+    folder = bench.folder
+    make_folder(folder)
+    with TemporaryDirectory(dir=folder, prefix=".rehearsed-") as supposed:
+        for number, step in enumerate(steps, start=1):
+            own = replace(bench, folder=folder / f"{number:02d}-{step.name}")
+            if isinstance(step, PaidStep):
+                estimated = step.estimate(rows, bench=own)
+                expected[step.name] = estimated
+                if estimated.num_calls:
+                    # What later steps find holds for rows that may go, not for the run.
+                    folder = Path(supposed)
+                    continue
+            with progress.phase(step.name), suppress(Waiting):
+                rows = _found(step, rows, bench=own).change(rows)
     return expected
 
 
@@ -121,6 +128,8 @@ def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
         num_added=len(outcome.added),
         added=bench.folder / "added",
     )
+    if found.added.exists():  # a kill came before it was noted
+        shutil.rmtree(found.added)
     if outcome.added:
         _write_added(outcome, rows, folder=found.added, step=step.name)
     write_bytes_atomically(done, _NOTE.dump_json(found))

@@ -73,10 +73,11 @@ class Bench:
 class Fitters(Protocol):
     """Makes what trains a surrogate reward model."""
 
-    def __call__(self, recipe: str, *, model: str, folder: Path) -> RewardFitter:
+    def __call__(self, recipe: str, *, model: str | None, folder: Path) -> RewardFitter:
         """A fitter by the named recipe from a model; its runs lie in the folder and resume.
 
-        Raises ConfigError for an unknown recipe.
+        Without a model the recipe's own is taken. Raises ConfigError for an unknown recipe, or a
+        model where the recipe takes none.
         """
         ...
 

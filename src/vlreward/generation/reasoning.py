@@ -175,8 +175,20 @@ def regenerate(
     progress: Advance | None = None,
 ) -> Answers:
     """For each prompt and an answer to it that was found wanting, a new one, in their order."""
+    requests = regenerate_requests(answers, connection=connection, seed=seed, template=template)
+    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
+
+
+def regenerate_requests(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    seed: int = 0,
+    template: Template | None = None,
+) -> list[ChatRequest]:
+    """What `regenerate` asks, in their order."""
     used = template or load_template("regenerate")
-    requests = [
+    return [
         make_request(
             used.fill(conversation=conversation_of(prompt), answer=response.content),
             endpoint=connection.endpoint,
@@ -185,7 +197,6 @@ def regenerate(
         )
         for prompt, response in answers
     ]
-    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
 
 
 def description_requests(

@@ -18,6 +18,7 @@ from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import Curated, curate, rehearse
+from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
 from vlreward.durable import (
@@ -42,6 +43,7 @@ from vlreward.sources.exports import export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
 
@@ -118,6 +120,9 @@ def _started(
     """The run's folder, for this process alone, with all rows read."""
     for source in _all_sources(config):
         find_source(source)
+    for step in config.steps:
+        if isinstance(step, RegenerateWeak):
+            surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
     output = Path(config.output)
     with only_writer(output):
@@ -133,7 +138,11 @@ def _started(
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(journal=journal, budget=budget, environment=environment or {})
             bench = Bench(
-                folder=work, embedder=embedder, calls=calls, annotation=output / "annotation"
+                folder=work,
+                embedder=embedder,
+                calls=calls,
+                fitters=trainer_fitter,
+                annotation=output / "annotation",
             )
             yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
@@ -213,7 +222,7 @@ def _publish(
         kept=map(_content, _columns(curated.rows)),
         exhibits=curated.exhibits,
         entries=entries,
-        texts=_texts(rows, entries),
+        texts=_texts(rows, entries) | _texts(curated.rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
 
@@ -259,7 +268,7 @@ def _content(row: dict[str, object]) -> Content:
 
 
 def _texts(rows: Frame, entries: Sequence[Entry]) -> dict[str, Content]:
-    """The pairs of the ledger's examples, by id."""
+    """Those pairs of the ledger's examples that are among the rows, by id."""
     named = {one for entry in examples_of(entries) for one in (entry.id, entry.because)}
     wanted = sorted(one for one in named if one)
     if not wanted:
