@@ -1,7 +1,8 @@
 """The paper's stages of curation.
 
 The first drops what is double, alike or unsure; the second rewrites the chosen answers that a
-surrogate reward model finds weak, and brings the set to a size and a mixture.
+surrogate reward model finds weak, and brings the set to a size and a mixture; the third adds
+reasoning answers that people compared. Thresholds are our choice; the paper's are not published.
 """
 
 from __future__ import annotations
@@ -28,17 +29,95 @@ def first_stage(
     *,
     data: str | Sequence[str | SourceConfig],
     benchmarks: str | Sequence[str | SourceConfig] = (),
+    judge: EndpointConfig | None = None,
     output: str = "runs/curated",
 ) -> CurateConfig:
-    """The steps of the paper's section on data, and decontamination where benchmarks are named.
+    """The first stage alone; `judge` is asked about rows that do not say how sure their label is.
 
-    Thresholds are our choice; the paper's are not published.
+    Where benchmarks are named, what is in them is dropped too.
     """
-    steps: list[AnyStep] = [DropIdentical(), DropSimilar(), DropAmbiguous()]
+    steps = first_stage_steps(benchmarks=benchmarks, judge=judge)
+    return CurateConfig(output=output, data=parse_sources(data), steps=steps)
+
+
+def three_stages(
+    *,
+    data: str | Sequence[str | SourceConfig],
+    generator: EndpointConfig,
+    reasoner: EndpointConfig,
+    judge: EndpointConfig | None = None,
+    benchmarks: str | Sequence[str | SourceConfig] = (),
+    surrogate: str = "skywork-vl",
+    surrogate_model: str | None = None,
+    max_rows: int | None = None,
+    output: str = "runs/curated",
+) -> CurateConfig:
+    """All stages of the paper; `generator` sees pictures, `reasoner` need not.
+
+    The surrogate is trained by the recipe of that name, from the recipe's model or another one. The
+    generator writes new answers, answers directly and describes; the judge checks labels and new
+    answers, and names fields of study. The run waits for people's decisions in between.
+    """
+    steps = (
+        *first_stage_steps(benchmarks=benchmarks, judge=judge),
+        *second_stage_steps(
+            generator=generator,
+            judge=judge,
+            recipe=surrogate,
+            model=surrogate_model,
+            max_rows=max_rows,
+        ),
+        *third_stage_steps(vlm=generator, reasoner=reasoner, labeller=judge),
+    )
+    return CurateConfig(output=output, data=parse_sources(data), steps=steps)
+
+
+def miniature_curation(*, data: Sequence[str], base_url: str, output: str) -> CurateConfig:
+    """All stages on the miniature world, its models at `base_url`, annotators simulated."""
+
+    def asked(model: str) -> EndpointConfig:
+        return EndpointConfig(
+            base_url=base_url,
+            model=model,
+            max_concurrency=16,
+            max_output_tokens=400,
+            dollars_per_million_input_tokens=2.5,
+            dollars_per_million_output_tokens=10.0,
+            tokens_per_picture=100,
+        )
+
+    judge, vlm = asked("world-judge"), asked("world-vlm")
+    steps = (
+        *first_stage_steps(judge=judge),
+        *second_stage_steps(
+            generator=vlm,
+            judge=judge,
+            recipe="miniature",
+            model="miniature-base",
+            weak_share=0.2,
+        ),
+        *third_stage_steps(
+            vlm=vlm,
+            describer=asked("world-describer"),
+            reasoner=asked("world-reasoner"),
+            labeller=judge,
+            annotators=SimulatedAnnotators(endpoint=judge, num_annotators=3, error_rate=0.05),
+            max_prompts=200,
+            num_votes=3,
+        ),
+    )
+    return CurateConfig(output=output, data=parse_sources(data), steps=steps)
+
+
+def first_stage_steps(
+    *,
+    benchmarks: str | Sequence[str | SourceConfig] = (),
+    judge: EndpointConfig | None = None,
+) -> tuple[AnyStep, ...]:
+    """What drops doubles, look-alikes and unsure labels, and what benchmarks hold, if any."""
+    steps: tuple[AnyStep, ...] = (DropIdentical(), DropSimilar(), DropAmbiguous(judge=judge))
     named = parse_sources(benchmarks)
-    if named:
-        steps.append(Decontaminate(benchmarks=named))
-    return CurateConfig(output=output, data=parse_sources(data), steps=tuple(steps))
+    return (*steps, Decontaminate(benchmarks=named)) if named else steps
 
 
 def second_stage_steps(
