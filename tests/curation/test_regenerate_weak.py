@@ -18,7 +18,7 @@ from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.rows import hash_of
 from vlreward.curation.steps import Bench
-from vlreward.curation.surrogate import Scored, SurrogateConfig
+from vlreward.curation.surrogate import Scored, SurrogateConfig, refuse_chance
 from vlreward.curation.weakness import Weakness
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
 from vlreward.embedding.hashed import HashedEmbedder
@@ -337,3 +337,21 @@ def test_a_second_stage_can_be_written_and_read_again():
         config = CurateConfig(output="x", data=(), steps=steps)
         text = configuration.to_yaml(config)
         assert configuration.parse(text, CurateConfig, place="x") == config
+
+
+def scored_pairs(*, num_right, num_all):
+    return [
+        Scored(row=n, id=str(n), fold=0, chosen=1.0, rejected=0.0 if n < num_right else 2.0)
+        for n in range(num_all)
+    ]
+
+
+@pytest.mark.parametrize(("num_right", "num_all"), [(50, 101), (520, 1000), (10, 400)])
+def test_a_surrogate_that_orders_as_chance_does_changes_nothing(num_right, num_all):
+    with pytest.raises(ConfigError, match="clearly more than half"):
+        refuse_chance(scored_pairs(num_right=num_right, num_all=num_all)[:-1], recipe="miniature")
+
+
+@pytest.mark.parametrize(("num_right", "num_all"), [(65, 100), (1, 99), (560, 1000)])
+def test_a_surrogate_that_knows_something_or_cannot_be_told_from_chance_goes_on(num_right, num_all):
+    refuse_chance(scored_pairs(num_right=num_right, num_all=num_all), recipe="miniature")

@@ -19,7 +19,13 @@ from vlreward.curation.frames import Frame
 from vlreward.curation.rows import hash_of, pair_of
 from vlreward.curation.score_plots import draw_scores
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome
-from vlreward.curation.surrogate import Scored, Surrogate, SurrogateConfig, score_each
+from vlreward.curation.surrogate import (
+    Scored,
+    Surrogate,
+    SurrogateConfig,
+    refuse_chance,
+    score_each,
+)
 from vlreward.curation.weakness import Weakness
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate
@@ -64,9 +70,14 @@ class RegenerateWeak:
     """Of the folds, the surrogate's training and the new answers."""
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
-        """What is replaced and dropped; raises ConfigError where the budget does not reach."""
+        """What is replaced and dropped.
+
+        Raises ConfigError where the budget does not reach, or if the surrogate orders no more pairs
+        rightly than chance does: then it can neither say what is weak nor what is better.
+        """
         surrogate = self._surrogate(rows, bench=bench)
         scores = surrogate.scores()
+        refuse_chance(scores, recipe=self.surrogate.recipe)
         attempts = self._checked(
             self._rewritten(rows, self._weak(scores), bench=bench),
             surrogate=surrogate,

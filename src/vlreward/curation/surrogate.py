@@ -17,11 +17,14 @@ from vlreward.curation.frames import Frame
 from vlreward.curation.rows import hash_of, pair_of
 from vlreward.curation.steps import Bench
 from vlreward.durable import written_atomically
-from vlreward.errors import DataError, require
+from vlreward.errors import ConfigError, DataError, require
 from vlreward.interfaces import RewardFitter, Scorer
 from vlreward.records import PreferencePair, Prompt, Response
+from vlreward.statistics import wilson_interval
 
 _MOST_FOLDS = 10
+_ENOUGH_TO_TELL = 100
+"""Pairs from which on a share of right orders says something."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,3 +196,21 @@ def _read(path: Path) -> list[Scored]:
 
     rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return [Scored(**row) for row in rows]
+
+
+def refuse_chance(scores: Sequence[Scored], *, recipe: str) -> None:
+    """Raises ConfigError if so many pairs show that the surrogate orders them as chance does."""
+    margins = [one.margin for one in scores if one.margin is not None]
+    if len(margins) < _ENOUGH_TO_TELL:
+        return
+    right = sum(margin > 0 for margin in margins)
+    low, high = wilson_interval(right, len(margins))
+    if low <= 0.5:
+        share = f"{right / len(margins):.3f} [{low:.3f}, {high:.3f}]"
+        raise ConfigError(
+            "surrogate-at-chance",
+            value=f"{share} of {len(margins)} pairs ordered rightly by {recipe}",
+            place="surrogate",
+            expected="clearly more than half, before anything is rewritten by its scores",
+            mend="Train it from a better model or on more pairs, or leave regenerate-weak out.",
+        )

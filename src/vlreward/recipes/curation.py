@@ -72,8 +72,13 @@ def three_stages(
     return CurateConfig(output=output, data=parse_sources(data), steps=steps)
 
 
-def miniature_curation(*, data: Sequence[str], base_url: str, output: str) -> CurateConfig:
-    """All stages on the miniature world, its models at `base_url`, annotators simulated."""
+def miniature_curation(
+    *, data: Sequence[str], base_url: str, output: str, surrogate_model: str = "miniature"
+) -> CurateConfig:
+    """All stages on the miniature world, its models at `base_url`, annotators simulated.
+
+    The surrogate is trained from the shipped reward model: a small set teaches the base nothing.
+    """
 
     def asked(model: str) -> EndpointConfig:
         return EndpointConfig(
@@ -93,7 +98,7 @@ def miniature_curation(*, data: Sequence[str], base_url: str, output: str) -> Cu
             generator=vlm,
             judge=judge,
             recipe="miniature",
-            model="miniature-base",
+            model=surrogate_model,
             weak_share=0.2,
         ),
         *third_stage_steps(

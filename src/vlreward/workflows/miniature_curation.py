@@ -25,6 +25,7 @@ from vlreward.sources.write import write_parquet
 from vlreward.training.validation import Share
 from vlreward.workflows.curate import curate_sets
 from vlreward.workflows.miniature import is_drawn
+from vlreward.world.catalogue import FAMILIES
 from vlreward.world.endpoint.config import RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
 from vlreward.world.endpoint.truth import WorldTruth
@@ -74,10 +75,15 @@ def curate_miniature(
 
 
 def plant_world(
-    *, num_pictures: int, num_text_pairs: int, seed: int, shares: FaultShares | None = None
+    *,
+    num_pictures: int,
+    num_text_pairs: int,
+    seed: int,
+    families: Sequence[str] = tuple(FAMILIES),
+    shares: FaultShares | None = None,
 ) -> list[PlantedPair]:
     """Pairs of the world with faults in their shares."""
-    pairs = make_pairs(num_pictures=num_pictures, seed=seed, split="train")
+    pairs = make_pairs(num_pictures=num_pictures, seed=seed, split="train", families=families)
     texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split="train")
     return list(plant(chain(pairs, texts), shares=shares or FaultShares(), seed=seed))
 
