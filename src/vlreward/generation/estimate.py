@@ -18,7 +18,10 @@ _SECONDS_PER_OUTPUT_TOKEN = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already."""
+    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already.
+
+    `is_guess` where the journal has no reply yet to tell how long replies are.
+    """
 
     num_calls: int = 0
     num_known: int = 0
@@ -26,6 +29,7 @@ class Estimate:
     output_tokens: float = 0.0
     dollars: float = 0.0
     minutes: float = 0.0
+    is_guess: bool = False
 
 
 def estimate(
@@ -59,6 +63,7 @@ def estimate(
         output_tokens=sum(call.output_tokens for call in calls),
         dollars=sum(call.dollars for call in calls),
         minutes=sum(call.minutes for call in calls),
+        is_guess=any(call.is_guess for call in calls),
     )
 
 
@@ -76,4 +81,5 @@ def _call(
         output_tokens=out,
         dollars=pricing(round(into), round(out)),
         minutes=seconds / 60 / endpoint.max_concurrency,
+        is_guess=mean is None,
     )
