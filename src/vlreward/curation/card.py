@@ -27,8 +27,8 @@ Preference pairs, {num_kept} of {num_read} rows that were read, curated by:
 
     {command}
 
-Each row has a prompt, a chosen and a rejected answer in messages, its pictures, and where it is
-from. `ledger.parquet` says of every other row why it is not here.
+Each row has a prompt, a chosen and a rejected answer in messages, its pictures where the set has
+any, and where it is from. `ledger.parquet` says of every other row why it is not here.
 
 ## What is in it
 
