@@ -19,7 +19,7 @@ from vlreward.sources.comparisons import (
     to_comparison,
 )
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.convert import RowContext, to_pair
+from vlreward.sources.convert import RowContext, row_id_of, to_pair
 from vlreward.sources.detect import PAIR_FORMS, forms_of, unknown_form
 from vlreward.sources.fields import Row
 from vlreward.sources.files import RawRow, find_files, read_rows
@@ -266,7 +266,7 @@ def _context(raw: RawRow, *, config: SourceConfig) -> RowContext:
 
 def _placed(error: DataError, raw: RawRow) -> DataError:
     """The error with the row's place, and its id where it has one, before its own."""
-    row_id = None if isinstance(raw.row, DataError) else raw.row.get("id")
+    row_id = None if isinstance(raw.row, DataError) else row_id_of(raw.row)
     known = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
     place = f"{raw.place} (id {fields.describe_id(row_id)})" if known else raw.place
     placed = error.at(place)
