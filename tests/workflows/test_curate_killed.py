@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -55,8 +56,10 @@ class Program:
         self.child = int(said[1])
 
     def kill(self):
-        os.kill(self.child, signal.SIGKILL)
-        assert self.ended() == signal.SIGKILL, "the run came to an end by itself"
+        """Kills the run; gives the status that it ended with, 0 if it was quicker."""
+        with suppress(ProcessLookupError):
+            os.kill(self.child, signal.SIGKILL)
+        return self.ended()
 
     def ended(self):
         said = self.process.stdout.readline().split()
@@ -93,7 +96,7 @@ def moments(rng, *, num_calls, num_kills, endpoint, output):
     answered = sorted(rng.sample(range(1, num_calls - CONCURRENCY), num_kills))
     for number in answered:
         yield lambda number=number: len(endpoint.bill.answered) >= number
-    yield lambda: (output / "set.tmp").exists()
+    yield lambda: (output / "set.tmp").exists() or (output / "set").exists()
 
 
 def journaled(output, requests):
@@ -133,7 +136,7 @@ def check_kills(tmp_path, program, *, rows, world, faults, num_kills, **settings
         ):
             program.start(config, output)
             wait_for(is_due)
-            program.kill()
+            assert program.kill() == signal.SIGKILL or (output / "set").exists()
             had.append((journaled(output, requests), endpoint.bill.answered))
         program.start(config, output)
         assert program.ended() == 0
@@ -145,13 +148,13 @@ def check_kills(tmp_path, program, *, rows, world, faults, num_kills, **settings
         assert recorded <= set(answered)
         assert all(bill.answered[name] == answered[name] for name in recorded), "paid for again"
     sent_again = sum(bill.answered.values()) - len(bill.answered)
-    assert 0 < sent_again <= (num_kills + 1) * CONCURRENCY
+    assert sent_again <= (num_kills + 1) * CONCURRENCY
     with ReplyJournal(output / "replies.sqlite") as journal:
         money = journal.money()
         assert journal.count() == len(bill.answered)
     torn = sum(one.torn_dollars for one in bill.models.values())
     assert money.billed == pytest.approx(undisturbed.dollars)
-    assert money.billed < bill.dollars + torn <= money.total
+    assert money.billed <= bill.dollars + torn <= money.total
     return ledger.read(output / "set" / "ledger.parquet"), bill
 
 
@@ -182,6 +185,7 @@ def test_of_5000_calls_to_a_faulty_endpoint_none_is_lost_to_twenty_kills(tmp_pat
         timeout_seconds=3.0,
     )
     assert len(bill.answered) >= 5000
+    assert max(bill.answered.values()) > 1, "some kills caught calls on their way"
     assert {one.reason for one in entries} >= {
         "identical",
         "judged-contradicted",
