@@ -177,8 +177,13 @@ def _curate(arguments: list[str]) -> int:
             print(
                 f"{step}: {found.num_calls} calls, {found.num_known} known already, "
                 f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
-                f"${found.dollars:.2f}, {found.minutes:.1f} minutes"
+                f"${found.dollars:.4g}, {found.minutes:.1f} minutes"
             )
+            if found.is_guess:
+                print(
+                    "  Tokens and dollars are a guess until the first replies: start the run with "
+                    "a small --max-dollars, then ask again."
+                )
         return 0
     folder = curate_sets(
         config, command=command, environment=os.environ, max_dollars=given.max_dollars

@@ -29,8 +29,8 @@ Preference pairs, {num_kept} left of {origin}, curated by:
 
     {command}
 
-Each row has a prompt, a chosen and a rejected answer in messages, its pictures, and where it is
-from. `ledger.parquet` says of every other row why it is not here.
+Each row has a prompt, a chosen and a rejected answer in messages, its pictures where the set has
+any, and where it is from. `ledger.parquet` says of every other row why it is not here.
 
 ## What is in it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import Means, ReplyJournal
@@ -18,7 +18,10 @@ _SECONDS_PER_OUTPUT_TOKEN = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already."""
+    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already.
+
+    `is_guess` where the journal has no reply yet to tell how long replies are.
+    """
 
     num_calls: int = 0
     num_known: int = 0
@@ -26,13 +29,19 @@ class Estimate:
     output_tokens: float = 0.0
     dollars: float = 0.0
     minutes: float = 0.0
+    is_guess: bool = False
 
     def __add__(self, other: Estimate) -> Estimate:
         """Both, one after the other."""
-        sums = {
-            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
-        }
-        return Estimate(**sums)
+        return Estimate(
+            num_calls=self.num_calls + other.num_calls,
+            num_known=self.num_known + other.num_known,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            dollars=self.dollars + other.dollars,
+            minutes=self.minutes + other.minutes,
+            is_guess=self.is_guess or other.is_guess,
+        )
 
 
 def estimate(
@@ -66,6 +75,7 @@ def estimate(
         output_tokens=sum(call.output_tokens for call in calls),
         dollars=sum(call.dollars for call in calls),
         minutes=sum(call.minutes for call in calls),
+        is_guess=any(call.is_guess for call in calls),
     )
 
 
@@ -90,4 +100,5 @@ def _call(
         output_tokens=out,
         dollars=pricing(round(into), round(out)),
         minutes=seconds / 60 / endpoint.max_concurrency,
+        is_guess=mean is None,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vlreward.generation.client import Connection
 from vlreward.generation.outcomes import Failure
-from vlreward.generation.reading import ask_and_read, last_object, without_thinking
+from vlreward.generation.reading import ask_and_read, last_object
 from vlreward.generation.requests import ChatRequest, make_request
 from vlreward.generation.templates import Template, conversation_of, load_template
 from vlreward.progress import Advance
@@ -47,7 +47,7 @@ def rate_responses(
     return ask_and_read(
         requests,
         connection=connection,
-        read=lambda reply: read_rating(without_thinking(reply.text) or ""),
+        read=lambda reply: read_rating(reply.text),
         unreadable="rating-unreadable",
         progress=progress,
     )
@@ -77,7 +77,7 @@ def name_fields(
     return ask_and_read(
         requests,
         connection=connection,
-        read=lambda reply: read_field(without_thinking(reply.text) or "", fields=fields),
+        read=lambda reply: read_field(reply.text, fields=fields),
         unreadable="field-unreadable",
         progress=progress,
     )

@@ -59,16 +59,20 @@ def origin_of(row: Row, *, context: RowContext) -> Origin:
         source=context.forced_source
         or fields.optional_text(row, "source" if "source" in row else "ds_name")
         or context.default_source,
-        row_id=_row_id(row),
+        row_id=fields.optional_text(row, _id_field(row)),
         task=fields.optional_text(row, "task"),
         split=fields.optional_text(row, "split") or context.default_split,
         place=context.place,
     )
 
 
-def _row_id(row: Row) -> str | None:
-    name = next((name for name in ("row_id", "id", "idx") if name in row), "id")
-    return fields.optional_text(row, name)
+def row_id_of(row: Row) -> object:
+    """What the row gives as its own id, of whatever type; None without one."""
+    return row.get(_id_field(row))
+
+
+def _id_field(row: Row) -> str:
+    return next((name for name in ("row_id", "id", "idx") if name in row), "id")
 
 
 def judgment_of(row: Row) -> Judgment:

@@ -209,7 +209,7 @@ def _publish(
     assert funnel.num_kept + len(entries) == funnel.num_read + funnel.num_added, (
         "kept and dropped are all that is read and made"
     )
-    _write_shards(pairs_of(curated.rows), folder)
+    _write_shards(pairs_of(curated.rows), folder, has_pictures=_has_pictures(curated.rows))
     ledger.write(entries, folder / "ledger.parquet")
     draw_funnel(funnel, folder / "funnel.png")
     for exhibit in curated.exhibits:
@@ -237,13 +237,19 @@ def _export(
     progress.say(f"{form}: {found.num_rows} rows written, {len(lines)} cannot be said in it.")
 
 
-def _write_shards(pairs: Iterator[PreferencePair], folder: Path) -> None:
+def _has_pictures(rows: Frame) -> bool:
+    shown = rows.where(daft().col("pictures").list_count() > 0)
+    return bool(shown.limit(1).count_rows())
+
+
+def _write_shards(pairs: Iterator[PreferencePair], folder: Path, *, has_pictures: bool) -> None:
     """Files of 10,000 pairs; one without any where there are none."""
     number = 0
     while True:
         shard = list(islice(pairs, _SHARD_PAIRS))
         if number == 0 or shard:
-            write_parquet(shard, folder / "data" / f"train-{number:05d}.parquet")
+            path = folder / "data" / f"train-{number:05d}.parquet"
+            write_parquet(shard, path, has_pictures=has_pictures)
         if len(shard) < _SHARD_PAIRS:
             return
         number += 1
