@@ -85,7 +85,8 @@ def measure(
     """The figures of the outcomes; raises ConfigError on an unknown protocol."""
     rules = arithmetic.protocol(protocol)
     credits = grade(outcomes, protocol=rules)
-    table = tabulate(arithmetic.mark_rows(outcomes, credits))
+    clusters = tuple(dict.fromkeys(outcome.cluster for outcome in outcomes))
+    table = tabulate(arithmetic.mark_rows(outcomes, credits), clusters=clusters)
     has_votes = any(outcome.votes for outcome in outcomes)
     formula = _reported(arithmetic.formula, rules if has_votes else None)
     figures = {name: _number(value) for name, value in formula(table.sums).items()}
