@@ -154,8 +154,44 @@ def test_candidates_say_in_three_ways_which_are_right(tmp_path, changes, right):
 )
 def test_candidates_that_do_not_say_it_are_refused(tmp_path, changes, code):
     good = {**CHOICE, "correct": [True, False, False]}
-    loaded = load(tmp_path, "candidates", good, {**CHOICE, **changes}, partial=True)
+    loaded = load(tmp_path, "candidates", good, {**CHOICE, **changes})
     assert [error.code for error in loaded.refused] == [code]
+    assert loaded.notes == ("rows that could not be read: 1",)
+
+
+def test_a_file_without_a_single_choice_is_refused_with_its_first_reason(tmp_path):
+    with pytest.raises(DataError, match=r"rows that could not be read: 2.*field-missing"):
+        load(tmp_path, "candidates", CHOICE, CHOICE)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("vl-rewardbench", ("MMInstruction/VL-RewardBench", "test")),
+        ("rewardbench", ("allenai/reward-bench", "filtered")),
+        ("multimodal-rewardbench", ("syhuggingface/multimodal_rewardbench", "test")),
+        ("mm-rlhf-rewardbench", ("yifanzhang114/MM-RLHF-RewardBench", "train")),
+    ],
+)
+def test_without_a_source_a_published_benchmark_comes_from_its_place_on_the_hub(name, place):
+    asked = []
+
+    def load_dataset(path, subset, *, split, revision, streaming):
+        asked.append((path, split))
+        raise ConnectionError("no net")
+
+    with pytest.raises(DataError, match="no net"):
+        load_benchmark(BenchmarkConfig(name=name), load_dataset=load_dataset)
+    assert asked == [place]
+
+
+def test_of_a_file_with_splits_only_the_one_asked_for_is_read(tmp_path):
+    rows = [{**MULTIMODAL_ROW, "ID": split, "split": split} for split in ("train", "val")]
+    write_pictures(tmp_path, "red")
+    path = str(write_rows(tmp_path / "rows.jsonl", *rows))
+    source = SourceConfig(path=path, split="val")
+    config = BenchmarkConfig(name="multimodal-rewardbench", source=source, partial=True)
+    assert [example.id for example in load_benchmark(config).examples] == ["val"]
 
 
 def test_a_candidates_marker_is_text_where_the_prompt_takes_the_pictures(tmp_path):

@@ -84,7 +84,7 @@ def test_unread_replies_ties_and_failures_are_said():
     ]
     table = results_table([measured(rows, vl_rewardbench.arithmetic())], title="Mine")
     assert (
-        "rows: 4; protocol: official; replies that could not be read: 1 of 3; ties: 1; "
+        "rows: 4; protocol: official, K = 1; replies that could not be read: 1 of 3; ties: 1; "
         "left out by the protocol: 2; without a result: 1"
     ) in " ".join(shown(table).split())
 

@@ -87,8 +87,8 @@ def measure(
     credits = grade(outcomes, protocol=rules)
     clusters = tuple(dict.fromkeys(outcome.cluster for outcome in outcomes))
     table = tabulate(arithmetic.mark_rows(outcomes, credits), clusters=clusters)
-    has_votes = any(outcome.votes for outcome in outcomes)
-    formula = _reported(arithmetic.formula, rules if has_votes else None)
+    judged = [outcome for outcome in outcomes if outcome.votes]
+    formula = _reported(arithmetic.formula, rules if judged else None)
     figures = {name: _number(value) for name, value in formula(table.sums).items()}
     sums = table.sums
     return Accuracy(
@@ -98,7 +98,7 @@ def measure(
             for index, bucket in enumerate(sums.buckets)
         },
         main=arithmetic.main if arithmetic.main in figures else next(reversed(figures)),
-        protocol=rules.name if has_votes else None,
+        protocol=_label(rules, judged) if judged else None,
         tally=_tally(outcomes, credits),
         table=table,
         formula=formula,
@@ -111,6 +111,10 @@ def _reported(formula: Formula, protocol: Protocol | None) -> Formula:
         return formula
     names = protocol.figures
     return lambda sums: {name: value for name, value in formula(sums).items() if name in names}
+
+
+def _label(protocol: Protocol, judged: Sequence[Outcome]) -> str:
+    return protocol.name if protocol.label is None else protocol.label(judged)
 
 
 def _number(value: object) -> float | None:

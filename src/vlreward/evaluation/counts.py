@@ -40,15 +40,18 @@ def differences(found: Iterable[tuple[str, str]], *, expected: Expected) -> list
     return list(dict.fromkeys(phrases))
 
 
-def other_counts(phrases: Sequence[str], *, place: str, title: str, refused: str) -> DataError:
-    """The error for a copy that is not the published benchmark; `refused` quotes an unread row."""
+def other_counts(
+    phrases: Sequence[str], *, place: str, title: str, refused: Sequence[DataError]
+) -> DataError:
+    """The error for rows that are not the benchmark's, with the first that could not be read."""
     num_more = len(phrases) - _MOST_PHRASES
     more = [f"and {num_more} more such"] if num_more > 0 else []
+    first = f" The first row that could not be read: {refused[0]}" if refused else ""
     return DataError(
         "benchmark-counts",
-        value="; ".join([*phrases[:_MOST_PHRASES], *more]),
+        value="; ".join([*phrases[:_MOST_PHRASES], *more]) or "no rows",
         place=place,
-        expected=f"the rows of {title} as published",
-        mend="Read the published set whole, or set `partial` to go on with these rows; the result "
-        "will say so." + (f" The first row that could not be read: {refused}" if refused else ""),
+        expected=f"the rows of {title}",
+        mend="Read the set whole, as published; or set `partial` to go on with what is there, and "
+        f"the result will say so.{first}",
     )

@@ -21,12 +21,17 @@ GradeVotes = Callable[[Sequence[Outcome]], Credits]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:
-    """How a judge's votes are counted; `figures` are those that it reports (None: all)."""
+    """How a judge's votes are counted.
+
+    `figures` are those that it reports (None: all); `label` says what it did with given outcomes,
+    where its name alone does not tell.
+    """
 
     name: str
     about: str
     grade: GradeVotes
     figures: tuple[str, ...] | None = None
+    label: Callable[[Sequence[Outcome]], str] | None = None
 
 
 def grade(outcomes: Sequence[Outcome], *, protocol: Protocol) -> Credits:
@@ -77,18 +82,9 @@ def first_of_shuffled(outcomes: Sequence[Outcome], *, num_votes: int | None) -> 
     All votes, in the order of the rows, are shuffled as its cal.py does (seed 1234, one generator
     through K = 1, 3, 5, 7, 9), and of each row the first K are taken. A row with a vote among them
     that could not be read, or without a majority, leaves the denominator. Without `num_votes`, K
-    is the largest for which every row has votes enough.
+    is the largest for which every row has votes enough (`votes_drawn`).
     """
-    least = min((len(outcome.votes) for outcome in outcomes), default=1)
-    wanted = num_votes or max(k for k in _SCHEDULE if k <= max(least, 1))
-    if wanted not in _SCHEDULE:
-        raise ConfigError(
-            "protocol-votes",
-            value=wanted,
-            place="num_votes",
-            expected=f"one of {', '.join(map(str, _SCHEDULE))}",
-            mend="Choose an odd number of votes that the benchmark's authors report.",
-        )
+    wanted = votes_drawn(outcomes, num_votes=num_votes)
     order = _shuffled(sum(len(outcome.votes) for outcome in outcomes), num_votes=wanted)
     owners = [(row, vote) for row, one in enumerate(outcomes) for vote in one.votes]
     drawn: list[list[Vote]] = [[] for _ in outcomes]
@@ -102,6 +98,21 @@ def first_of_shuffled(outcomes: Sequence[Outcome], *, num_votes: int | None) -> 
         else _majority(votes, outcome, undecided=None)
         for outcome, votes in zip(outcomes, drawn, strict=True)
     ]
+
+
+def votes_drawn(outcomes: Sequence[Outcome], *, num_votes: int | None) -> int:
+    """K of `first_of_shuffled`; raises ConfigError on a number that the authors do not report."""
+    least = min((len(outcome.votes) for outcome in outcomes), default=1)
+    wanted = num_votes or max(k for k in _SCHEDULE if k <= max(least, 1))
+    if wanted not in _SCHEDULE:
+        raise ConfigError(
+            "protocol-votes",
+            value=wanted,
+            place="num_votes",
+            expected=f"one of {', '.join(map(str, _SCHEDULE))}",
+            mend="Choose an odd number of votes that the benchmark's authors report.",
+        )
+    return wanted
 
 
 def _shuffled(number: int, *, num_votes: int) -> list[int]:

@@ -90,11 +90,12 @@ def read_published(
     store: PictureStore | None = None,
     load_dataset: LoadDataset | None = None,
 ) -> LoadedBenchmark:
-    """Reads a benchmark whose rows have a form and numbers of their own.
+    """Reads a benchmark whose rows have a form of their own, and mostly known numbers.
 
-    Numbers are checked on all rows, before a limit chooses. Raises DataError where rows are
-    missing, unknown or unreadable, unless the configuration sets a limit or `partial`: then they
-    are noted.
+    Numbers are checked on all rows, before a limit chooses. Where they are known, rows that are
+    missing, unknown or unreadable raise DataError, unless the configuration sets a limit or
+    `partial`: then they are noted, as they are where no numbers are known. So does a source
+    without a single good row.
     """
     placed: list[_Placed] = []
     refused: list[DataError] = []
@@ -103,16 +104,14 @@ def read_published(
             refused.append(item)
         else:
             placed.append(item)
-    place = ", ".join(part.source.path for part in parts)
-    phrases = [f"rows that could not be read: {len(refused)}"] if refused else []
-    phrases += differences((one.bucket for one in placed), expected=expected or Expected())
-    is_lenient = config.partial or config.limit is not None
-    must_match = bool(refused) or expected is None or expected.is_firm
-    if not placed or (phrases and must_match and not is_lenient):
-        first = str(refused[0]) if refused else ""
-        raise other_counts(phrases or ["no rows"], place=place, title=title, refused=first)
-    num_rows = len(placed) + len(refused)
+    phrases = differences((one.bucket for one in placed), expected=expected or Expected())
+    is_lenient = config.partial or config.limit is not None or expected is None
+    is_other = bool(refused) or (bool(phrases) and expected is not None and expected.is_firm)
+    if not placed or (is_other and not is_lenient):
+        place = ", ".join(part.source.path for part in parts)
+        raise other_counts([*_unread(refused), *phrases], place=place, title=title, refused=refused)
     chosen = choose(placed, limit=config.limit, bucket=lambda one: one.bucket, name=lambda o: o.id)
+    num_rows = len(placed) + len(refused)
     examples: list[Example] = []
     for found in _fill_all(chosen, store=store):
         if isinstance(found, Example):
@@ -125,7 +124,7 @@ def read_published(
         examples=tuple(examples),
         refused=tuple(refused),
         num_rows=num_rows,
-        notes=tuple(phrases),
+        notes=(*_unread(refused), *phrases),
     )
 
 
@@ -190,6 +189,10 @@ def _read_drafts(
             else:
                 wanted = row.row_id if row.row_id is not None else str(number)
                 yield _Placed(ids.name(wanted), row, raw, source)
+
+
+def _unread(refused: Sequence[DataError]) -> list[str]:
+    return [f"rows that could not be read: {len(refused)}"] if refused else []
 
 
 def _is_of_split(row: Row, *, source: SourceConfig) -> bool:

@@ -17,11 +17,11 @@ from vlreward.evaluation.benchmarks.definition import Benchmark
 from vlreward.evaluation.config import BenchmarkConfig
 from vlreward.evaluation.counts import Expected
 from vlreward.evaluation.grading import (
-    GradeVotes,
     Protocol,
     by_first_vote,
     coin,
     first_of_shuffled,
+    votes_drawn,
 )
 from vlreward.evaluation.marks import Array, Sums
 from vlreward.evaluation.reading import LoadedBenchmark, Part, RowDraft, read_published
@@ -107,12 +107,12 @@ def figures(sums: Sums) -> dict[str, Array]:
 
 def official(num_votes: int | None = None) -> Protocol:
     """The authors' own count over K votes a row; see `first_of_shuffled`."""
-    grade: GradeVotes = lambda outcomes: first_of_shuffled(outcomes, num_votes=num_votes)  # noqa: E731
     return Protocol(
         name="official",
         about="the majority of K votes drawn at random; a row with a vote that cannot be read, or "
         "without a majority, leaves the denominator (the authors' cal.py)",
-        grade=grade,
+        grade=lambda outcomes: first_of_shuffled(outcomes, num_votes=num_votes),
+        label=lambda outcomes: f"official, K = {votes_drawn(outcomes, num_votes=num_votes)}",
     )
 
 
