@@ -142,11 +142,23 @@ def test_pairing_makes_the_interval_of_a_small_steady_difference_narrow():
 
 
 def test_rows_left_out_of_one_count_still_resample_with_the_other():
-    one = [voted(f"r{n}", [0] if n % 3 else ["unread"], group="general") for n in range(60)]
+    votes = [["unread"] if n % 3 == 0 else [int(n % 5 == 1)] for n in range(60)]
+    one = [voted(f"r{n}", votes[n], group="general") for n in range(60)]
     other = [voted(f"r{n}", [n % 2], group="general") for n in range(60)]
-    found = compare(one, other, arithmetic=vl_rewardbench.arithmetic())
-    assert found.differences["overall"].value == pytest.approx(0.5)
-    assert found.mcnemar.num_first_better == 20
+    arithmetic = vl_rewardbench.arithmetic()
+    found = compare(one, other, arithmetic=arithmetic, seed=5, num_resamples=200)
+    assert found.differences["overall"].value == pytest.approx(32 / 40 - 30 / 60)
+    assert found.mcnemar[:2] == (16, 4)
+    drawn = []
+    for times in next(resample(60, seed=5, num_resamples=200)).astype(int):
+        taken = [index for index, count in enumerate(times) for _ in range(count)]
+        first, second = (
+            measure([rows[index] for index in taken], arithmetic=arithmetic).value
+            for rows in (one, other)
+        )
+        drawn.append(first - second)
+    expected = np.percentile(drawn, [2.5, 97.5])
+    assert found.differences["overall"].interval == pytest.approx(expected)
 
 
 def test_outcomes_of_other_rows_are_not_compared():
