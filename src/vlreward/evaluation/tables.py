@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vlreward.evaluation.accuracy import Accuracy, Tally
 from vlreward.evaluation.published import PublishedTable
-from vlreward.training.validation import Interval
+from vlreward.statistics import Interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

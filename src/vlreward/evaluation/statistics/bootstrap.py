@@ -11,7 +11,7 @@ import numpy as np
 
 from vlreward.evaluation.accuracy import Accuracy
 from vlreward.evaluation.marks import Array
-from vlreward.training.validation import Interval
+from vlreward.statistics import Interval
 
 NUM_RESAMPLES = 10_000
 _ENTRIES_AT_A_TIME = 4_000_000

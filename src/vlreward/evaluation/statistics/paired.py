@@ -19,7 +19,8 @@ from vlreward.evaluation.statistics.bootstrap import (
     resampled_figures,
 )
 from vlreward.extras import import_extra
-from vlreward.training.validation import Interval, Share
+from vlreward.statistics import Interval
+from vlreward.training.validation import Share
 
 
 class Difference(NamedTuple):
