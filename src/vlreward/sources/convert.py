@@ -92,8 +92,12 @@ def fill(
     context: RowContext,
     pictures: PictureReader,
     answer_names: tuple[str, ...] = ("chosen", "rejected"),
+    allow_empty: bool = False,
 ) -> tuple[Prompt, tuple[tuple[Part, ...], ...]]:
-    """The draft's prompt and answers with their pictures, none of them empty."""
+    """The draft's prompt and answers with their pictures.
+
+    Raises DataError on an empty prompt, and on an empty answer unless that is allowed.
+    """
     fields.check_modalities(row)
     bound = _bind(replace(draft, prompt=with_system(draft, row)), row=row)
 
@@ -109,8 +113,9 @@ def fill(
     _check_prompt(prompt)
     named = zip(bound.answers, answer_names, strict=True)
     answers = tuple(read(parts, field=name) for parts, name in named)
-    for answer, name in zip(answers, answer_names, strict=True):
-        _check_answer(answer, field=name)
+    if not allow_empty:
+        for answer, name in zip(answers, answer_names, strict=True):
+            _check_answer(answer, field=name)
     return prompt, answers
 
 

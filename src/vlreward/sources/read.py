@@ -72,7 +72,7 @@ def read_preferences(
     in memory. Raises DataError if the data as a whole cannot be read: no such file, a damaged
     file, rows of no known form, no rows. `load_dataset` stands for `datasets.load_dataset`.
     """
-    return _read_pairs(_open(config, load_dataset=load_dataset), config=config, store=store)
+    return _read_pairs(open_rows(config, load_dataset=load_dataset), config=config, store=store)
 
 
 def load_preferences(
@@ -107,7 +107,7 @@ def read_comparisons(
         value=config.format,
         expected=f"auto or one of {', '.join(COMPARISON_FORMS)}, to score rows",
     )
-    return _read_comparisons(_open(config), config=config, store=store)
+    return _read_comparisons(open_rows(config), config=config, store=store)
 
 
 def load_comparisons(
@@ -120,6 +120,17 @@ def load_comparisons(
             raise item
         found.append(item)
     return found
+
+
+def open_rows(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
+    """The rows as they lie in their files or on the hub, lazily, of whatever form and split.
+
+    Raises DataError if the data is not there.
+    """
+    if config.is_hub:
+        return open_hub(config, load_dataset=load_dataset)
+    files = find_files(config.path)
+    return itertools.chain.from_iterable(read_rows(file) for file in files)
 
 
 class _Convert(Protocol[F_contra, T_co]):
@@ -176,13 +187,6 @@ def _read_rated(
         for row in rows_of_answers(answers)
         if not any((one.prompt, one.response) in used for one in row)
     )
-
-
-def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
-    if config.is_hub:
-        return open_hub(config, load_dataset=load_dataset)
-    files = find_files(config.path)
-    return itertools.chain.from_iterable(read_rows(file) for file in files)
 
 
 def _read(

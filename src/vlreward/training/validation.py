@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
-from vlreward.records import Message, Picture, PreferencePair
+from vlreward.records import PreferencePair
 from vlreward.statistics import Interval, wilson_interval
 
 
@@ -126,22 +126,9 @@ def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> lis
             own = set(pair.prompt.pictures)
             others = [o.prompt.pictures for o in group if own.isdisjoint(o.prompt.pictures)]
             if others:
-                shuffled.append(_with_pictures(pair, generator.choice(others)))
+                prompt = pair.prompt.with_pictures(generator.choice(others))
+                shuffled.append(replace(pair, prompt=prompt))
     return shuffled
-
-
-def _with_pictures(pair: PreferencePair, pictures: Sequence[Picture]) -> PreferencePair:
-    source = iter(pictures)
-    messages = tuple(
-        Message(
-            role=message.role,
-            content=tuple(
-                next(source) if isinstance(part, Picture) else part for part in message.content
-            ),
-        )
-        for message in pair.prompt.messages
-    )
-    return replace(pair, prompt=replace(pair.prompt, messages=messages))
 
 
 def _summarise(task: str, margins: Sequence[float]) -> TaskResult:
