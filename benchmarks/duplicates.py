@@ -1,12 +1,16 @@
-"""Planted duplicates: how many `DropSimilar` finds, by kind, and how many other rows it drops.
+"""Planted doubles: how many curation finds, by kind, and how many other rows it drops.
 
     python benchmarks/duplicates.py [SHARED_DATA] [--encoder FOLDER]
 
 Into the miniature world, and into sets of look-alikes (SHARED_DATA holds blindtest, puzzlevqa and
-rewardbench_partial), paraphrases by rule are planted (`vlreward.world.paraphrases`), a third of
-them in the answers too, two thirds with the picture in another format, quality or size. False are
-drops of rows that were not planted for rows that they were not planted from. BlindTest says itself
-which of its rows show one drawing in several sizes: these count as found, not as false.
+rewardbench_partial), two sorts of doubles are planted. For `DropIdentical`: exact copies, copies
+from another source with other white space, and rows with their answers swapped, which go together
+with the row that they contradict. For `DropSimilar`: paraphrases by rule
+(`vlreward.world.paraphrases`), a third of some kinds in the answers too, two thirds with the
+picture in another format, quality or size.
+
+False are drops of rows that were not planted for rows that they were not planted from. BlindTest
+says itself which of its rows show one drawing in several sizes: these count as found, not as false.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,8 +30,8 @@ from PIL import Image
 
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
-from vlreward.curation.pipeline import curate
-from vlreward.curation.steps import Bench
+from vlreward.curation.pipeline import Curated, curate
+from vlreward.curation.steps import Bench, Step
 from vlreward.curation.working_set import read_in, rows_of
 from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import DataError
@@ -40,13 +44,18 @@ from vlreward.sources.read import read_preferences
 from vlreward.world.paraphrases import KINDS
 from vlreward.world.preferences import make_pairs, make_text_pairs
 
-NUM_PLANTED = 400
+NUM_COPIES = 100
+"""Of each kind."""
+NUM_PARAPHRASES = 60
+"""Of each kind, where so many rows of a set can be said so."""
 IN_ANSWERS_TOO = ("typing errors", "short forms", "number words")
 SHARED = {
-    "blindtest": "blindtest/pairs.jsonl",
-    "puzzlevqa": "puzzlevqa/pairs.jsonl",
-    "LLMBar and HumanEvalPack": "rewardbench_partial/rewardbench_partial.jsonl",
+    "blindtest": ("blindtest/pairs.jsonl", ""),
+    "puzzlevqa": ("puzzlevqa/pairs.jsonl", ""),
+    "LLMBar": ("rewardbench_partial/rewardbench_partial.jsonl", "llmbar"),
+    "HumanEvalPack": ("rewardbench_partial/rewardbench_partial.jsonl", "hep"),
 }
+"""By name of a set its file, and how the names of its rows' subsets begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,11 +130,15 @@ def _stored(content: Sequence[Part], store: PictureStore) -> Iterator[Part]:
         yield store.add(part.data) if isinstance(part, Picture) and part.data else part
 
 
-def shared(path: Path, store: PictureStore) -> Iterator[PreferencePair]:
-    """The pairs of a file that can be read."""
+def shared(path: Path, store: PictureStore, *, subset: str) -> Iterator[PreferencePair]:
+    """The pairs of a file that can be read and whose subset's name begins so."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    subsets = [json.loads(line).get("subset", "") for line in lines]
     for item in read_preferences(SourceConfig(path=str(path)), store=store):
         if not isinstance(item, DataError):
-            yield item
+            number = int(item.origin.place.rpartition(":")[2])
+            if subsets[number - 1].startswith(subset):
+                yield item
 
 
 def layouts(path: Path) -> dict[str, str]:
@@ -139,7 +152,50 @@ def layouts(path: Path) -> dict[str, str]:
     return found
 
 
-def measure(
+def measure_copies(name: str, pairs: Sequence[PreferencePair], *, folder: Path) -> None:
+    """Plants copies, runs `DropIdentical`, and prints a line of the table."""
+    planted = plant_copies(pairs)
+    out = run([*pairs, *planted], folder, DropIdentical(), embedder=HashedEmbedder())
+    gone = {entry.place for entry in out.entries}
+    total = Counter(pair.origin.source for pair in planted)
+    found = Counter(
+        pair.origin.source
+        for pair in planted
+        if gone & {pair.origin.place, str(pair.origin.row_id)}
+    )
+    touched = {place for pair in planted for place in (pair.origin.place, str(pair.origin.row_id))}
+    kinds = (f"{found[kind]}/{total[kind]}" for kind in COPIES)
+    cells = (name, len(pairs), *kinds, len(gone - touched))
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+COPIES = ("exact", "another source", "swapped")
+
+
+def plant_copies(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
+    """Copies of pairs, some of each kind, each of another pair; their `row_id` is its place."""
+    rng = random.Random(0)
+    chosen = rng.sample(pairs, min(len(pairs), NUM_COPIES * len(COPIES)))
+    planted = []
+    for number, pair in enumerate(chosen):
+        kind = COPIES[number % len(COPIES)]
+        copy = pair.swapped() if kind == "swapped" else pair
+        if kind == "another source":
+            spaced = [
+                replace(one, content=tuple(map(_spaced, one.content)))
+                for one in (pair.chosen, pair.rejected)
+            ]
+            copy = replace(pair, chosen=spaced[0], rejected=spaced[1])
+        origin = Origin(source=kind, row_id=pair.origin.place, place=f"planted:{number}")
+        planted.append(replace(copy, origin=origin))
+    return planted
+
+
+def _spaced(part: Part) -> Part:
+    return f" {part}\n" if isinstance(part, str) else part
+
+
+def measure_paraphrases(
     name: str,
     pairs: Sequence[PreferencePair],
     *,
@@ -147,40 +203,49 @@ def measure(
     folder: Path,
     same: Mapping[str, str],
 ) -> None:
-    """Plants, drops, and prints a line of the table."""
-    distinct = list({pair.id: pair for pair in pairs}.values())
-    planted = plant(distinct, folder=folder)
-    read_in([("all", [*distinct, *planted])], folder / "read")
+    """Plants paraphrases, runs both steps, and prints a line of the table."""
+    planted = plant(pairs, folder=folder)
     started = time.monotonic()
-    with Progress() as progress:
-        out = curate(
-            rows_of(folder / "read"),
-            steps=[DropIdentical(), DropSimilar()],
-            bench=Bench(folder=folder / "work", embedder=embedder),
-            progress=progress,
-        )
+    out = run([*pairs, *planted], folder, DropIdentical(), DropSimilar(), embedder=embedder)
     seconds = time.monotonic() - started
     gone = {str(entry.id): str(entry.because) for entry in out.entries}
     total = Counter(pair.origin.source for pair in planted)
     found = Counter(pair.origin.source for pair in planted if was_found(pair, gone))
-    shows = {pair.id: same.get(pair.origin.row_id or "", pair.id) for pair in distinct}
+    shows = {pair.id: same.get(pair.origin.row_id or "", pair.id) for pair in pairs}
     shows |= {pair.id: shows[str(pair.origin.row_id)] for pair in planted}
     false = sum(shows[one] != shows.get(other, "") for one, other in gone.items())
-    recall = f"{sum(found.values())}/{sum(total.values())} = {found.total() / total.total():.3f}"
-    kinds = "; ".join(f"{kind} {found[kind]}/{total[kind]}" for kind in sorted(total))
-    dropped = f"{false} = {false / len(distinct):.2%}"
-    cells = (name, embedder.name, len(distinct), recall, dropped, f"{seconds:.0f}", kinds)
+    kinds = (f"{found[kind]}/{total[kind]}" if total[kind] else "-" for kind in KINDS)
+    share = f"{found.total()}/{total.total()} = {found.total() / total.total():.3f}"
+    dropped = f"{false} = {false / len(pairs):.2%}"
+    cells = (name, embedder.name, len(pairs), *kinds, share, dropped, f"{seconds:.0f}")
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
+def run(pairs: Sequence[PreferencePair], folder: Path, *steps: Step, embedder: Embedder) -> Curated:
+    """What the steps make of the pairs."""
+    read_in([("all", pairs)], folder / "read")
+    with Progress() as progress:
+        return curate(
+            rows_of(folder / "read"),
+            steps=steps,
+            bench=Bench(folder=folder / "work", embedder=embedder),
+            progress=progress,
+        )
+
+
 def plant(pairs: Sequence[PreferencePair], *, folder: Path) -> list[PreferencePair]:
-    """Paraphrases of some of the pairs, each of a random kind of those that change its prompt."""
+    """Paraphrases of some of the pairs, each of the kind that is rarest so far."""
     planting = Planting(store=PictureStore(folder / "planted"), rng=random.Random(0))
-    planted = []
-    for pair in planting.rng.sample(pairs, min(len(pairs), NUM_PLANTED)):
-        kinds = planting.rng.sample(list(KINDS), len(KINDS))
-        made = next(filter(None, (planting.plant(pair, kind) for kind in kinds)), None)
-        planted += [made] if made else []
+    planted: list[PreferencePair] = []
+    count = Counter(dict.fromkeys(KINDS, 0))
+    for pair in planting.rng.sample(pairs, len(pairs)):
+        wanted = [kind for kind in KINDS if count[kind] < NUM_PARAPHRASES]
+        for kind in sorted(wanted, key=count.__getitem__):
+            made = planting.plant(pair, kind)
+            if made:
+                planted.append(made)
+                count[kind] += 1
+                break
     return planted
 
 
@@ -202,21 +267,29 @@ def main() -> None:
         from vlreward.modeling.sentence_encoder import SentenceEncoder
 
         embedders.append(SentenceEncoder.load(given.encoder))
-    print("| set | embedder | rows | planted and found | false drops | seconds | by kind |")
-    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
-        store = PictureStore(Path(temporary) / "pictures")
-        sets = {"world": (list(world(store)), {})}
-        for name, file in SHARED.items():
-            if given.data is not None:
+        folder = Path(temporary)
+        store = PictureStore(folder / "pictures")
+        sets = {"world": (distinct(world(store)), {})}
+        if given.data is not None:
+            for name, (file, subset) in SHARED.items():
                 path = given.data / file
-                sets[name] = (list(shared(path, store)), layouts(path))
-        for number, (name, embedder) in enumerate(
-            (name, embedder) for name in sets for embedder in embedders
-        ):
-            pairs, same = sets[name]
-            folder = Path(temporary) / str(number)
-            measure(name, pairs, embedder=embedder, folder=folder, same=same)
+                sets[name] = (distinct(shared(path, store, subset=subset)), layouts(path))
+        print(f"| set | rows | {' | '.join(COPIES)} | false drops |")
+        print("|---|---|---|---|---|---|")
+        for name, (pairs, _) in sets.items():
+            measure_copies(name, pairs, folder=folder / "copies" / name)
+        print(f"\n| set | embedder | rows | {' | '.join(KINDS)} | all | false drops | seconds |")
+        print("|---" * (len(KINDS) + 6) + "|")
+        for name, (pairs, same) in sets.items():
+            for embedder in embedders:
+                where = folder / name / embedder.name
+                measure_paraphrases(name, pairs, embedder=embedder, folder=where, same=same)
+
+
+def distinct(pairs: Iterable[PreferencePair]) -> list[PreferencePair]:
+    """Each pair once."""
+    return list({pair.id: pair for pair in pairs}.values())
 
 
 if __name__ == "__main__":

@@ -100,6 +100,9 @@ class CurateArguments:
     """What all paid calls of the run together may cost, over all its starts."""
     dry_run: bool = False
     """Only say what calls would be made, and what they would cost."""
+    cluster: str | None = None
+    """A Ray cluster to compute on, which sees the same files: its address, such as auto, or local
+    for one that is started here. Calls of endpoints stay in this process."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """A configuration file, instead of the other flags; --output may change its folder."""
 

@@ -169,8 +169,11 @@ def _export(arguments: list[str]) -> int:
 
 def _curate(arguments: list[str]) -> int:
     given, config = read_curate_config(arguments)
+    from vlreward.curation.frames import use_cluster
     from vlreward.workflows.curate import curate_sets, plan_calls
 
+    if given.cluster is not None:
+        use_cluster(given.cluster)
     command = _command("curate", arguments)
     if given.dry_run:
         for step, found in plan_calls(config, command=command, environment=os.environ).items():

@@ -1,4 +1,5 @@
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 from tests.curation.making import drawing, saved
 from vlreward.cli import read_curate_config, run
 from vlreward.curation import ledger
-from vlreward.errors import CheckpointError, ConfigError, DataError
+from vlreward.errors import CheckpointError, ConfigError, DataError, MissingExtraError
 from vlreward.recipes.curation import first_stage
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
@@ -275,4 +276,12 @@ def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, so
 def test_missing_sources_are_found_out_before_anything_is_made(tmp_path):
     with pytest.raises(DataError, match="file-missing"):
         run(["curate", "--data", str(tmp_path / "no.jsonl"), "--output", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is there")
+def test_a_cluster_without_ray_names_the_extra_before_anything_is_made(tmp_path, sources):
+    arguments = ["--data", str(sources[0]), "--output", str(tmp_path / "run")]
+    with pytest.raises(MissingExtraError, match=r"vlreward\[cluster\]"):
+        run(["curate", *arguments, "--cluster", "local"])
     assert not (tmp_path / "run").exists()

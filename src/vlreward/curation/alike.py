@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vlreward.curation.likeness import content_words, must_agree, say_the_same
+from vlreward.curation.likeness import say_the_same
 from vlreward.curation.neighbours import Vectors, rounded
 from vlreward.curation.rows import hash_of
+from vlreward.curation.wording import content_words, in_figures, must_agree, stem
 from vlreward.errors import require
 from vlreward.interfaces import Embedder
 
@@ -51,8 +52,8 @@ def group_of(
 class Texts:
     """The texts of a table's rows, prompts first, and the file of their rounded vectors.
 
-    A row's vector is those of its parts beside each other; where a part says nothing, the others
-    have its weight.
+    A row's vector is those of its parts beside each other, number words in figures; where a part
+    says nothing, the others have its weight.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ def _write_vectors(columns: Sequence[Any], *, embedder: Embedder, path: Path) ->
     share = 1 / np.sqrt(np.maximum(filled.sum(axis=1), 1))
     for at, column in enumerate(columns):
         distinct, places = _distinct(column)
-        embedded = _embed(distinct, embedder=embedder)
+        embedded = _embed(list(map(in_figures, distinct)), embedder=embedder)
         for start in range(0, num_rows, _EMBED_BATCH):
             rows = slice(start, start + _EMBED_BATCH)
             part = embedded[places[rows]] * share[rows, None]
@@ -137,9 +138,9 @@ def _lengths(column: Any) -> Any:
 
 
 def _told_apart_by(texts: Sequence[str]) -> set[str]:
-    """The content words that only one of a row's two answers has: what the pair is about."""
-    chosen, rejected = (set(content_words(text)) for text in texts[1:]) if texts[1:] else ((), ())
-    return set(chosen) ^ set(rejected)
+    """The stems that only one of a row's two answers has: what the pair is about."""
+    answers = [set(map(stem, content_words(text))) for text in texts[1:]]
+    return answers[0] ^ answers[1] if answers else set()
 
 
 def _distinct(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -1,4 +1,7 @@
-"""Daft, as curation uses it: its tables, its plain functions over columns, its silence."""
+"""Daft, as curation uses it: its tables, its plain functions over columns, its silence.
+
+It computes in this process, unless `use_cluster` has said otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from types import ModuleType
 from typing import Any
 
+from vlreward.errors import ConfigError
 from vlreward.extras import import_extra
 
 Frame = Any
@@ -17,3 +21,28 @@ def daft() -> ModuleType:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
     return import_extra("daft", extra="curate")
+
+
+LOCAL = "local"
+
+
+def use_cluster(address: str) -> None:
+    """From here on, Daft computes on a Ray cluster, whose workers see the same files at the same
+    paths; nothing else does.
+
+    `address` is one as Ray takes it, such as `auto` or `host:6379`, or `local` for a Ray of this
+    machine's own. Must come before the process's first table. Raises MissingExtraError without Ray,
+    and ConfigError if the cluster cannot be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import_extra("ray", extra="cluster")
+    try:
+        daft().set_runner_ray(None if address == LOCAL else address)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            "cluster-unreachable",
+            value=address,
+            place="--cluster",
+            expected=f"the address of a Ray cluster that runs, or `{LOCAL}`",
+            mend=f"Start one with `ray start --head`. Ray says: {error}",
+        ) from error

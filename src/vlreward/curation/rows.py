@@ -67,10 +67,9 @@ def schema() -> Any:
 def to_table_row(pair: PreferencePair, *, row: int) -> dict[str, object]:
     """The pair as a row; raises DataError if a text cannot be written as UTF-8."""
     images: list[object] = [
-        {"sha256": one.sha256, "width": one.width, "height": one.height, "path": str(one.path)}
+        {"sha256": one.sha256, "width": one.width, "height": one.height, "path": _place(one)}
         for one in pair.pictures
     ]
-    assert all(one.path is not None for one in pair.pictures), "curation reads with a store"
     answers = {name: answer.content for name, answer in _answers(pair)}
     return {
         "row": row,
@@ -86,12 +85,18 @@ def to_table_row(pair: PreferencePair, *, row: int) -> dict[str, object]:
         "prompt_key": prompt_key(pair.prompt),
         **{f"{name}_key": _key(content) for name, content in answers.items()},
         "pictures": [
-            {"sha256": one.sha256, "path": str(one.path), "part": name}
+            {"sha256": one.sha256, "path": _place(one), "part": name}
             for name, part in (("prompt", pair.prompt), *_answers(pair))
             for one in part.pictures
         ],
         "body": json.dumps(to_row(pair, images=images), separators=(",", ":")),
     }
+
+
+def _place(picture: Picture) -> str:
+    """The picture's file, wherever a worker may look for it from."""
+    assert picture.path is not None, "curation reads with a store"
+    return str(picture.path.absolute())
 
 
 def _answers(pair: PreferencePair) -> tuple[tuple[str, Response], tuple[str, Response]]:

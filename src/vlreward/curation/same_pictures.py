@@ -29,14 +29,14 @@ from vlreward.pictures import decode, read_file
 class PictureTolerance:
     """How far a picture's copies may be from it."""
 
-    min_signature_similarity: float = 0.95
+    min_signature_similarity: float = 0.98
     """Least cosine of two signatures to look at the pictures at all."""
-    max_rough_difference: float = 0.3
+    max_rough_difference: float = 0.4
     """Largest difference in a block of the details at 32 x 32."""
     max_fine_difference: float = 0.055
     """Largest difference in a block of the details at 256 x 256, for pictures of one size: a copy
     in another format or quality."""
-    max_fine_difference_resized: float = 0.25
+    max_fine_difference_resized: float = 0.12
     """The same for pictures of two sizes: resizing moves fine lines between places."""
     max_hue_difference: float = 20.0
     """Largest difference of hue, of 255, in a place of 16 x 16."""

@@ -2,9 +2,9 @@
 
 A copy has another format, quality or size. Drawings of one kind look alike and show different
 things: two circles that touch, two that do not. So signatures only propose, and what decides is
-the place where two pictures differ most. Signatures are block means (as in the perceptual hash of
-that name) that are not cut to bits: on line drawings the bits of a DCT hash are mostly noise (see
-docs/decisions/0010).
+the place where two pictures differ most. Signatures are means of blocks (as in the perceptual hash
+of that name) that are not cut to bits: on line drawings the bits of a DCT hash are mostly noise
+(see docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+
+_FILTER = Image.Resampling.BILINEAR
+"""Weighs places by how near they are: plain means of blocks (BOX) take lines apart where a picture
+and its resized copy fall on other places."""
 
 _SIGNATURE_SIDE = 16
 SIGNATURE_LENGTH = _SIGNATURE_SIDE**2
@@ -34,7 +38,7 @@ Details = npt.NDArray[np.float32]
 
 def signature(image: Image.Image) -> npt.NDArray[np.float32]:
     """A unit vector [256]; the zero vector of a picture in one colour."""
-    small = image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX)
+    small = image.convert("L").resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), _FILTER)
     grey = np.array(small, dtype=np.float32).reshape(-1)
     grey -= grey.mean()
     grey /= np.linalg.norm(grey) or 1
@@ -60,7 +64,7 @@ def hue_difference(one: Image.Image, other: Image.Image) -> float:
     """
     first, second = (
         np.asarray(
-            image.convert("YCbCr").resize((_HUE_SIDE, _HUE_SIDE), Image.Resampling.BOX),
+            image.convert("YCbCr").resize((_HUE_SIDE, _HUE_SIDE), _FILTER),
             dtype=np.float32,
         )[..., 1:]
         for image in (one, other)
@@ -87,7 +91,7 @@ def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _details(image: Image.Image, *, side: int) -> Details:
-    grey = image.convert("L").resize((side, side), Image.Resampling.BOX)
+    grey = image.convert("L").resize((side, side), _FILTER)
     smooth = grey.filter(ImageFilter.BoxBlur(_SMOOTHING))
     around = smooth.filter(ImageFilter.BoxBlur(_SURROUNDINGS))
     return np.asarray(smooth, dtype=np.float32) - np.asarray(around, dtype=np.float32)

@@ -127,7 +127,7 @@ def _started(
     output = Path(config.output)
     with only_writer(output):
         run = RunFolder.create(output, config=config, command=command, clock=time.time)
-        work = output / "work"
+        work = output.absolute() / "work"
         try:
             read = _read(config, work, progress=progress)
         except VlrewardError:
