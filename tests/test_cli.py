@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import tiny
 from tests.support.training import drawn_row, text_row, tiny_config, write_rows
-from vlreward import __version__, cli, configuration, errors
+from vlreward import __version__, cli, command_lines, configuration, errors
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import StageConfig, TrainConfig
 
@@ -168,7 +168,7 @@ def test_too_many_refused_rows_end_training_with_the_code_of_data(
 
 
 def test_flags_change_the_recipes_values() -> None:
-    config = cli.read_train_config(
+    config = command_lines.read_train_config(
         [
             "scratch",
             *("--data", "a.jsonl#train", "hub:owner/name@v1#val"),
@@ -191,8 +191,10 @@ def test_a_runs_file_gives_its_configuration_again(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, seed=5, max_refused_share=0.25)
     file = tmp_path / "config.yaml"
     file.write_text(configuration.to_yaml(config))
-    assert cli.read_train_config(["--from", str(file)]) == config
-    changed = cli.read_train_config(["--from", str(file), "--seed", "6", "--output", "other"])
+    assert command_lines.read_train_config(["--from", str(file)]) == config
+    changed = command_lines.read_train_config(
+        ["--from", str(file), "--seed", "6", "--output", "other"]
+    )
     assert changed == replace(config, seed=6, output="other")
 
 
@@ -200,7 +202,7 @@ def test_a_source_with_more_than_a_word_can_say_survives_flags_beside_it(tmp_pat
     source = SourceConfig(path="a.jsonl", format="neutral", limit=5, name="mine", split="train")
     file = tmp_path / "config.yaml"
     file.write_text(configuration.to_yaml(tiny_config(tmp_path, data=(source,))))
-    assert cli.read_train_config(["--from", str(file), "--seed", "6"]).data == (source,)
+    assert command_lines.read_train_config(["--from", str(file), "--seed", "6"]).data == (source,)
 
 
 def test_training_from_a_file_ends_with_a_model_and_refuses_other_values(
@@ -361,3 +363,16 @@ def test_telemetry_is_off_unless_the_user_says_otherwise(
 def test_run_raises_what_main_would_print() -> None:
     with pytest.raises(errors.ConfigError, match="trian"):
         cli.run(["trian"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--data", "x", "--output", "y", "--max-rows", "10"],
+        ["--data", "x", "--output", "y", "--generator", "openai:gpt-4o"],
+        ["--from", "config.yaml", "--judge", "openai:gpt-4o"],
+    ],
+)
+def test_a_flag_that_a_recipe_of_curation_does_not_take_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(errors.ConfigError, match=f"{arguments[-2]}; expected no such flag"):
+        command_lines.read_curate_config(arguments)

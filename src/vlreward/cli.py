@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from vlreward import __version__, configuration
+from vlreward import __version__
 from vlreward.arguments import (
-    CurateArguments,
     DemoArguments,
     ExportArguments,
     MiniatureBaseArguments,
@@ -22,19 +20,12 @@ from vlreward.arguments import (
     ScoreArguments,
     ShowArguments,
 )
+from vlreward.command_lines import read_curate_config, read_train_config
 from vlreward.errors import ConfigError, DataError, VlrewardError
-from vlreward.generation.spec import parse_endpoint
-from vlreward.recipes.scratch import scratch
-from vlreward.recipes.skywork_vl import skywork_vl
-from vlreward.sources.config import SourceConfig
-from vlreward.sources.spec import describe_source, parse_source
-from vlreward.training.config import TrainConfig
+from vlreward.sources.spec import parse_source
 
 if TYPE_CHECKING:
-    from vlreward.curation.config import CurateConfig
-
-_RECIPES: dict[str, Callable[..., TrainConfig]] = {"skywork-vl": skywork_vl, "scratch": scratch}
-_PLACEHOLDER = SourceConfig(path="(give --data)")
+    pass
 
 _HELP = """\
 vlreward: build, judge and use reward models for vision-language models.
@@ -68,11 +59,6 @@ vlreward miniature curate --output runs/miniature-curation
 `vlreward miniature base --help` and so on list the flags. Both models come with the package, as
 miniature-base and miniature.
 """
-
-_TRAIN_HELP = """\
-Trains a reward model in a run folder; the same command again resumes. RECIPE is skywork-vl or
-scratch, or --from FILE, which is a run's config.yaml. The defaults below are the recipe's, those of
-skywork-vl where none is named."""
 
 
 def main() -> None:
@@ -195,60 +181,6 @@ def _curate(arguments: list[str]) -> int:
     return 0
 
 
-def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, CurateConfig]:
-    """The arguments of `vlreward curate`, and what they configure; raises ConfigError."""
-    from vlreward.curation.config import CurateConfig
-
-    with _sources_in_one_word():
-        given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
-    if given.from_ is not None:
-        config = configuration.load(given.from_, CurateConfig)
-        return given, _moved(config, given.output)
-    if not given.data or given.output is None:
-        raise ConfigError(
-            "data-missing" if given.output is not None else "output-missing",
-            value="no --data" if not given.data else "no --output",
-            place="command line",
-            expected="--data SOURCE [SOURCE …] --output FOLDER, or --from FILE",
-            mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
-        )
-    recipe = _curation_recipe(given)
-    embedder = given.embedder or recipe.embedder
-    return given, replace(
-        recipe, output=str(given.output), embedder=embedder, exports=given.exports
-    )
-
-
-def _curation_recipe(given: CurateArguments) -> CurateConfig:
-    from vlreward.recipes.curation import first_stage, three_stages
-
-    judge = parse_endpoint(given.judge) if given.judge else None
-    if given.recipe == "first-stage":
-        return first_stage(data=given.data, benchmarks=given.benchmarks, judge=judge)
-    if given.generator is None or given.reasoner is None:
-        raise ConfigError(
-            "endpoint-missing",
-            value="no --generator" if given.generator is None else "no --reasoner",
-            place="command line",
-            expected="--generator MODEL and --reasoner MODEL, such as openai:gpt-4o",
-            mend="Name both models, or leave it at first-stage.",
-        )
-    return three_stages(
-        data=given.data,
-        benchmarks=given.benchmarks,
-        generator=parse_endpoint(given.generator),
-        reasoner=parse_endpoint(given.reasoner),
-        judge=judge,
-        surrogate=given.surrogate,
-        surrogate_model=given.surrogate_model,
-        max_rows=given.max_rows,
-    )
-
-
-def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
-    return config if output is None else replace(config, output=str(output))
-
-
 def _show(arguments: list[str]) -> int:
     given = tyro.cli(ShowArguments, args=arguments, prog="vlreward show")
     from vlreward.workflows.show import show_pair
@@ -316,73 +248,6 @@ def _miniature_curate(arguments: list[str]) -> int:
     )
     print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
     return 0
-
-
-def read_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration that the arguments of `vlreward train` describe.
-
-    First a recipe's name or `--from FILE`, then flags that change single values. Raises
-    ConfigError; help and flags that do not parse end the program as tyro does.
-    """
-    base, rest = _base_config(list(arguments))
-    with _sources_in_one_word():
-        config = tyro.cli(
-            TrainConfig,
-            args=rest,
-            default=base,
-            prog="vlreward train RECIPE",
-            description=_TRAIN_HELP,
-            config=(tyro.conf.AvoidSubcommands,),
-        )
-    if _PLACEHOLDER in config.data:
-        raise ConfigError(
-            "data-missing",
-            value="no --data",
-            place="command line",
-            expected="--data SOURCE [SOURCE …], each path[#split] or hub:owner/name[#split]",
-            mend="Name the preference data to train on.",
-        )
-    return config
-
-
-def _base_config(arguments: list[str]) -> tuple[TrainConfig, list[str]]:
-    """What the flags change, and the flags."""
-    if arguments[:1] == ["--from"] and len(arguments) > 1:
-        return configuration.load(Path(arguments[1]), TrainConfig), arguments[2:]
-    name = arguments[0] if arguments else ""
-    if name in ("-h", "--help"):
-        return skywork_vl(data=[_PLACEHOLDER]), arguments
-    if name not in _RECIPES:
-        raise ConfigError(
-            "recipe-unknown",
-            value=name or "nothing",
-            place="command line",
-            expected=f"a recipe ({', '.join(_RECIPES)}) or --from FILE, before the flags",
-            mend="For instance: vlreward train scratch --data pairs.jsonl#train",
-        )
-    return _RECIPES[name](data=[_PLACEHOLDER]), arguments[1:]
-
-
-def _sources_in_one_word() -> tyro.constructors.ConstructorRegistry:
-    """What lets a source be given as `parse_source` reads it."""
-    registry = tyro.constructors.ConstructorRegistry()
-    registry.primitive_rule(_source_rule)
-    return registry
-
-
-def _source_rule(
-    info: tyro.constructors.PrimitiveTypeInfo,
-) -> tyro.constructors.PrimitiveConstructorSpec[SourceConfig] | None:
-    """Teaches tyro to read a source from one word."""
-    if info.type is not SourceConfig:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="SOURCE",
-        instance_from_str=lambda words: parse_source(words[0]),
-        is_instance=lambda value: isinstance(value, SourceConfig),
-        str_from_instance=lambda source: [describe_source(source)],
-    )
 
 
 def _command(verb: str, arguments: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """A transformers model in this process that answers prompts: an `interfaces.Generator`.
 
-generator = LocalGenerator.load("Qwen/Qwen2.5-VL-7B-Instruct", temperature=0.7)
+generator = LocalGenerator.load("…", sampling=Sampling(temperature=0.7))
 generator.generate(prompt, num_responses=4, seed=0)
 """
 

@@ -149,7 +149,7 @@ def test_the_order_of_sources_changes_nothing(
     one, kept = run(found, tmp_path_factory.mktemp("one"))
     other, kept_too = run(found[::-1], tmp_path_factory.mktemp("other"))
     assert places(kept) == places(kept_too)
-    assert one.entries == other.entries and one.left == other.left
+    assert one.entries == other.entries and one.passed == other.passed
 
 
 @given(rows=sets())

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.curation.making import drawing, saved
-from vlreward.cli import read_curate_config, run
+from vlreward.cli import run
+from vlreward.command_lines import read_curate_config
 from vlreward.curation import ledger
 from vlreward.errors import CheckpointError, ConfigError, DataError, MissingExtraError
 from vlreward.recipes.curation import first_stage

@@ -36,8 +36,8 @@ def test_all_stages_run_and_find_what_was_planted(
     assert "simulated" in card and "direct against two-step" in card
     found = json.loads((tmp_path / "run" / "found.json").read_text())
     for fault in ("identical", "swapped", "paraphrase", "tie"):
-        assert found[fault]["accuracy"] == 1.0
-    assert found["noise"]["accuracy"] > 0.8 and found["none"]["accuracy"] < 0.4
+        assert found[fault]["share"] == 1.0
+    assert found["noise"]["share"] > 0.8 and found["none"]["share"] < 0.4
     assert "by planted fault" in capsys.readouterr().out
 
 

@@ -40,7 +40,7 @@ class CurateConfig:
     data: tuple[SourceConfig, ...]
     """Preference data; in what order, changes nothing."""
     steps: tuple[AnyStep, ...]
-    """What is dropped, one rule after the other."""
+    """What is dropped, rewritten and added, one rule after the other."""
     exports: tuple[ExportForm, ...] = ()
     """Forms of other trainers in which the set is written too, each into a folder of its name."""
     embedder: str = HASHED

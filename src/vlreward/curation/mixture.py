@@ -24,8 +24,8 @@ class Mix:
 
     Rows are taken in the order of a hash of their id and the seed, which mixes all sources evenly
     and favours no judge; one is passed over where its source or its modality has its full number.
-    What is short of rows is not made up for by others, so that the mixture holds: the set is
-    smaller then, and the card says what was missing.
+    Shares are caps: what is short of rows is not made up for by others. The set is smaller then,
+    the share of what was short lower, and the card says what was missing.
     """
 
     name: Literal["mix"] = "mix"
@@ -37,7 +37,8 @@ class Mix:
     """The most rows of the sources that are named here."""
     modality_shares: Mapping[Modality, float] = field(default_factory=dict)
     """Which shares of `max_rows` are rows with pictures and of text alone, as picture: 0.7 and
-    text: 0.3. Without `max_rows`, the set is the largest one that has these shares."""
+    text: 0.3. Without `max_rows`, they are shares of the largest set that has them, sources
+    not capped."""
     seed: int = 0
     """Of the order in which rows are taken."""
 

@@ -78,21 +78,24 @@ def rehearse(
     will drop or add is not known, nor what people will decide: all rows are taken to stay.
     """
     expected = {}
-    folder = bench.folder
-    make_folder(folder)
-    with TemporaryDirectory(dir=folder, prefix=".rehearsed-") as supposed:
+    make_folder(bench.folder)
+    with TemporaryDirectory(dir=bench.folder, prefix=".rehearsed-") as supposed:
         for number, step in enumerate(steps, start=1):
-            own = replace(bench, folder=folder / f"{number:02d}-{step.name}")
+            own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
             if isinstance(step, PaidStep):
-                estimated = step.estimate(rows, bench=own)
+                is_done = (own.folder / _FOUND).exists()
+                estimated = Estimate() if is_done else step.estimate(rows, bench=own)
                 expected[step.name] = estimated
                 if estimated.num_calls:
                     # What later steps find holds for rows that may go, not for the run.
-                    folder = Path(supposed)
+                    bench = replace(bench, folder=Path(supposed), annotation=None)
                     continue
             with progress.phase(step.name), suppress(Waiting):
                 rows = _found(step, rows, bench=own).change(rows)
     return expected
+
+
+_FOUND = "found.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +120,7 @@ _NOTE = TypeAdapter(_Found)
 
 def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
     """What the step finds, looked for at most once."""
-    done = bench.folder / "found.json"
+    done = bench.folder / _FOUND
     if done.exists():
         return _NOTE.validate_json(done.read_bytes())
     make_folder(bench.folder)
@@ -137,7 +140,7 @@ def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
 
 
 def _write_added(outcome: Outcome, rows: Frame, *, folder: Path, step: str) -> None:
-    """The table of a step's new pairs, their rows numbered after all that were read."""
+    """The table of a step's new pairs, their rows numbered after the highest one that is left."""
     highest = rows.select("row").max("row").to_pydict()["row"][0]
     first_row = 0 if highest is None else highest + 1
     with AtomicFolder(folder) as temporary:

@@ -37,7 +37,6 @@ from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate, usual_text
 from vlreward.generation.labels import FIELDS, field_requests, name_fields, read_field
 from vlreward.generation.outcomes import Failure, Reply
-from vlreward.generation.reading import without_thinking
 from vlreward.generation.reasoning import (
     Thinking,
     answer_directly,
@@ -261,7 +260,7 @@ def _read(reply: Reply | Failure) -> str | Failure:
     """What `name_fields` will make of a reply."""
     if isinstance(reply, Failure):
         return reply
-    field = read_field(without_thinking(reply.text) or "", fields=FIELDS)
+    field = read_field(reply.text, fields=FIELDS)
     return field or Failure(reason="field-unreadable", detail="")
 
 

@@ -87,10 +87,6 @@ def usable(answer: Generated | Failure) -> Response | str:
         return answer.reason
     if answer.is_cut:
         return "answer-cut"
-    try:
-        answer.response.text.encode()
-    except UnicodeEncodeError:
-        return "text-surrogate"
     return answer.response
 
 

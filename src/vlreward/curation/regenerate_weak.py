@@ -8,7 +8,6 @@ of the chosen one.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from vlreward.curation.surrogate import (
 )
 from vlreward.curation.weakness import Weakness
 from vlreward.generation.config import EndpointConfig
-from vlreward.generation.estimate import Estimate, estimate
+from vlreward.generation.estimate import Estimate, estimate, usual_text
 from vlreward.generation.outcomes import Failure
 from vlreward.generation.reasoning import Generated, regenerate, regenerate_requests
 from vlreward.generation.verdicts import judge_pairs, pair_requests
@@ -95,8 +94,8 @@ class RegenerateWeak:
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What new answers and their checks will take, at the most; no surrogate is trained.
 
-        Which rows are weak is known once they are scored. Before that, the largest share that can
-        be weak is counted, on rows chosen by hash, and no reply as known.
+        Which rows are weak is known once they are scored. Before that, as many as can be are
+        counted, on rows chosen by hash, and no reply as known.
         """
         surrogate = self._surrogate(rows, bench=bench)
         if surrogate.is_known:
@@ -104,7 +103,7 @@ class RegenerateWeak:
             pairs = [pair for row, pair in _pairs(rows) if row in weak]
             return self._estimate(pairs, bench=bench)
         pairs = sorted((pair for _, pair in _pairs(rows)), key=lambda pair: hash_of(pair.id))
-        number = math.ceil(self.weak.max_share * len(pairs))
+        number = self.weak.most(len(pairs), num_folds=self.surrogate.num_folds)
         found = self._estimate(pairs[:number], bench=bench)
         return replace(found, num_calls=found.num_calls + found.num_known, num_known=0)
 
@@ -116,10 +115,10 @@ class RegenerateWeak:
         if self.checker == "surrogate":
             return total
         judge = bench.connect(self.checker)
-        stand_in = Response(content=("word " * self.generator.expected_output_tokens,))
+        text = usual_text("regenerate", endpoint=self.generator, journal=connection.journal)
         checks = [
-            replace(pair, chosen=stand_in, rejected=other)
-            for pair in pairs
+            replace(pair, chosen=Response(content=(f"{number} {text}",)), rejected=other)
+            for number, pair in enumerate(pairs)
             for other in (pair.chosen, pair.rejected)
         ]
         asked_twice = pair_requests(checks, connection=judge)

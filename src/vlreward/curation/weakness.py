@@ -47,12 +47,14 @@ class Weakness:
             expected="one of them",
         )
 
-    @property
-    def max_share(self) -> float:
-        """The most rows that can be weak, as a share of all."""
+    def most(self, num_rows: int, *, num_folds: int) -> int:
+        """The most rows of so many that can be weak, but for ties of scores."""
         if self.min_margin is not None:
-            return 1.0
-        return min(1.0, self.chosen_quantile + self.margin_quantile)
+            return num_rows
+        shares = (self.chosen_quantile, self.margin_quantile)
+        # Each fold rounds up for itself.
+        rounded = sum(math.ceil(share * num_rows) + (num_folds - 1) for share in shares if share)
+        return min(num_rows, rounded)
 
     def lines(self, scores: Sequence[Scored]) -> dict[int, Lines]:
         """The lines of each fold that has scores; minus infinity where no row is weak."""

@@ -29,8 +29,9 @@ from vlreward.world.catalogue import FAMILIES
 from vlreward.world.endpoint.config import RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
 from vlreward.world.endpoint.truth import WorldTruth
-from vlreward.world.planting import FaultShares, PlantedPair, plant
+from vlreward.world.planting import ORIGINAL, FaultShares, PlantedPair, plant
 from vlreward.world.preferences import make_pairs, make_text_pairs
+from vlreward.world.topics import Split
 
 _JUDGE = RoleConfig(error_rate=0.05, input_price=2.5, output_price=10.0)
 _WRITER = RoleConfig(error_rate=0.1, input_price=2.5, output_price=10.0)
@@ -56,10 +57,13 @@ def curate_miniature(
 ) -> Path:
     """Draws a set with faults, curates it in all stages and tells what was found of the faults.
 
-    Run again, it resumes. Returns the folder of the curated set.
+    The pictures are none that the shipped reward model, from which the surrogate begins, was
+    trained on. Run again, it resumes. Returns the folder of the curated set.
     """
     drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
-    planted = plant_world(num_pictures=num_pictures, num_text_pairs=num_text_pairs, seed=seed)
+    planted = plant_world(
+        num_pictures=num_pictures, num_text_pairs=num_text_pairs, seed=seed, split="val"
+    )
     with only_writer(output):
         files = write_planted(planted, output / "data", drawn=drawn)
     with WorldEndpoint(truth_of(planted), endpoint_config(port=port)) as endpoint:
@@ -68,7 +72,15 @@ def curate_miniature(
     found = what_was_found(planted, ledger.read(folder / "ledger.parquet"))
     write_json_atomically(
         output / "found.json",
-        {one.fault: {**one.share.as_fields(), "reasons": one.reasons} for one in found},
+        {
+            one.fault: {
+                "num_rows": one.share.num_all,
+                "share": one.share.accuracy,
+                "interval": one.share.interval,
+                "reasons": one.reasons,
+            }
+            for one in found
+        },
     )
     show_found(found, Console())
     return folder
@@ -79,12 +91,13 @@ def plant_world(
     num_pictures: int,
     num_text_pairs: int,
     seed: int,
+    split: Split = "train",
     families: Sequence[str] = tuple(FAMILIES),
     shares: FaultShares | None = None,
 ) -> list[PlantedPair]:
     """Pairs of the world with faults in their shares."""
-    pairs = make_pairs(num_pictures=num_pictures, seed=seed, split="train", families=families)
-    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split="train")
+    pairs = make_pairs(num_pictures=num_pictures, seed=seed, split=split, families=families)
+    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split)
     return list(plant(chain(pairs, texts), shares=shares or FaultShares(), seed=seed))
 
 
@@ -129,8 +142,8 @@ def what_was_found(planted: Iterable[PlantedPair], entries: Iterable[Entry]) -> 
     for one in planted:
         origin = one.pair.origin
         reason = gone.get((origin.source, origin.row_id))
-        if reason is None and origin.source != "world":
-            reason = gone.get(("world", origin.row_id))
+        if reason is None and origin.source != ORIGINAL:
+            reason = gone.get((ORIGINAL, origin.row_id))
         outcomes.setdefault(one.fault, []).append(reason is not None)
         if reason is not None:
             reasons.setdefault(one.fault, Counter())[reason] += 1

@@ -22,7 +22,8 @@ another row, with its answers exchanged, or in other words."""
 
 _UNJUDGED = Judgment(kind="unknown")
 _TIED = Judgment(kind="human", confidence=0.5, margin=0.0)
-_ORIGINAL, _COPIES = "world", "world-copies"
+ORIGINAL, COPIES = "world", "world-copies"
+"""The sources of rows, and of doubles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +77,11 @@ def _planted(one: WorldPair, number: int, shares: FaultShares, rng: random.Rando
         if tied is not None:
             fault, one = "tie", tied
     pair = one.pair.swapped() if fault == "noise" else one.pair
-    place = f"{_ORIGINAL}:{number}"
+    place = f"{ORIGINAL}:{number}"
     pair = replace(
         pair,
         judgment=_TIED if fault == "tie" else _UNJUDGED,
-        origin=Origin(source=_ORIGINAL, row_id=str(number), task=one.family, place=place),
+        origin=Origin(source=ORIGINAL, row_id=str(number), task=one.family, place=place),
     )
     return PlantedPair(pair=pair, fault=fault, known=one)
 
@@ -135,8 +136,8 @@ def _double(row: PlantedPair, rng: random.Random) -> PlantedPair:
         pair = pair.swapped()
     elif fault == "paraphrase":
         pair, fault = _in_other_words(pair, rng)
-    place = f"{_COPIES}:{row.pair.origin.row_id}"
-    origin = replace(row.pair.origin, source=_COPIES, place=place)
+    place = f"{COPIES}:{row.pair.origin.row_id}"
+    origin = replace(row.pair.origin, source=COPIES, place=place)
     return replace(row, pair=replace(pair, origin=origin), fault=fault)
 
 
