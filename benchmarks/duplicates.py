@@ -36,9 +36,9 @@ from vlreward.curation.working_set import read_in, rows_of
 from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import DataError
 from vlreward.interfaces import Embedder
-from vlreward.pictures import PictureStore, open_rgb
+from vlreward.pictures import PictureStore, open_rgb, stored
 from vlreward.progress import Progress
-from vlreward.records import Message, Origin, Part, Picture, PreferencePair, Prompt
+from vlreward.records import Origin, Part, Picture, PreferencePair, Prompt
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
 from vlreward.world.paraphrases import KINDS
@@ -117,17 +117,7 @@ def world(store: PictureStore) -> Iterator[PreferencePair]:
     """Pairs of the world, pictures in the store."""
     made = make_pairs(num_pictures=700, seed=5, split="train")
     texts = make_text_pairs(num_pairs=600, seed=5, split="train")
-    for one in (*made, *texts):
-        messages = tuple(
-            Message(role=message.role, content=tuple(_stored(message.content, store)))
-            for message in one.pair.prompt.messages
-        )
-        yield replace(one.pair, prompt=Prompt(messages=messages))
-
-
-def _stored(content: Sequence[Part], store: PictureStore) -> Iterator[Part]:
-    for part in content:
-        yield store.add(part.data) if isinstance(part, Picture) and part.data else part
+    return (stored(one.pair, store) for one in (*made, *texts))
 
 
 def shared(path: Path, store: PictureStore, *, subset: str) -> Iterator[PreferencePair]:

@@ -27,9 +27,9 @@ from vlreward.curation.working_set import read_in, rows_of
 from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
-from vlreward.pictures import PictureStore
+from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
-from vlreward.records import Judgment, Message, Origin, Picture, PreferencePair, Prompt, Response
+from vlreward.records import Judgment, Origin, PreferencePair, Response
 from vlreward.world.answers import forms_of, write
 from vlreward.world.endpoint.config import RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
@@ -71,21 +71,6 @@ def in_another_form(one: WorldPair) -> str | None:
     answer = one.asked.question.answer
     texts = [write(answer, form, instead=answer, variant=0) for form in forms_of(answer)]
     return next((text for text in texts if text != one.pair.chosen.text), None)
-
-
-def stored(pair: PreferencePair, store: PictureStore) -> PreferencePair:
-    """The pair with its pictures in files."""
-    messages = tuple(
-        Message(
-            role=one.role,
-            content=tuple(
-                store.add(part.data or b"") if isinstance(part, Picture) else part
-                for part in one.content
-            ),
-        )
-        for one in pair.prompt.messages
-    )
-    return replace(pair, prompt=Prompt(messages=messages))
 
 
 def stated(pairs: Sequence[PreferencePair]) -> Iterator[PreferencePair]:

@@ -25,7 +25,9 @@ from vlreward.pictures import (
     decode,
     open_rgb,
     read_bytes,
+    stored,
 )
+from vlreward.world.preferences import make_pairs
 
 WHITE, RED, BLUE, BLACK = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0)
 
@@ -317,3 +319,10 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(PictureError) as refused:
             admit(path)
         assert refused.value.code == "picture-missing"
+
+
+def test_a_pairs_pictures_go_into_a_stores_files(tmp_path: Path) -> None:
+    [one, *_] = make_pairs(num_pictures=3, seed=0, split="train")
+    pair = stored(one.pair, PictureStore(tmp_path / "store"))
+    assert pair == one.pair and pair.id == one.pair.id
+    assert all(picture.path is not None for picture in pair.pictures)

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vlreward.durable import write_bytes_atomically
 from vlreward.errors import PictureError
-from vlreward.records import Picture
+from vlreward.records import Picture, PreferencePair
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
@@ -240,3 +240,9 @@ def _grey_to_rgb(image: Image.Image) -> Image.Image:
         top = 1.0
     scaled = np.clip(values / top * 255.0, 0, 255).astype(np.uint8)
     return Image.fromarray(scaled).convert("RGB")
+
+
+def stored(pair: PreferencePair, store: PictureStore) -> PreferencePair:
+    """The pair with the pictures of its prompt in the store's files; raises as `admit` does."""
+    shown = [store.add(read_bytes(one)) for one in pair.prompt.pictures]
+    return replace(pair, prompt=pair.prompt.with_pictures(shown))

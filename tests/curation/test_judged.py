@@ -19,25 +19,13 @@ from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
-from vlreward.pictures import PictureStore
+from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
-from vlreward.records import Judgment, Message, Picture, Prompt
+from vlreward.records import Judgment
 from vlreward.world.endpoint.config import FaultRates, RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
 
 NUM_PAIRS = 60
-
-
-def stored(pair, store):
-    """The pair with its pictures in files, as curation reads them."""
-
-    def content(parts):
-        return tuple(store.add(one.data) if isinstance(one, Picture) else one for one in parts)
-
-    messages = [
-        Message(role=one.role, content=content(one.content)) for one in pair.prompt.messages
-    ]
-    return replace(pair, prompt=Prompt(messages=tuple(messages)))
 
 
 @pytest.fixture

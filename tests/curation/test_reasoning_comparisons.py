@@ -23,7 +23,7 @@ from tests.curation.comparing import (
     simulated,
     step,
 )
-from tests.curation.test_judged import bench, stored
+from tests.curation.test_judged import bench
 from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward import configuration
@@ -33,7 +33,7 @@ from vlreward.curation.reasoning_comparisons import CompareReasoning
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
 from vlreward.errors import ConfigError, DataError, Waiting
 from vlreward.generation.config import EndpointConfig
-from vlreward.pictures import PictureStore
+from vlreward.pictures import PictureStore, stored
 from vlreward.recipes.curation import third_stage_steps
 from vlreward.records import Response
 from vlreward.sources.config import SourceConfig

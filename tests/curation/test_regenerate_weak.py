@@ -8,7 +8,7 @@ import pytest
 
 from tests.curation.making import pair as plain_pair
 from tests.curation.making import reasons
-from tests.curation.test_judged import judge, stored
+from tests.curation.test_judged import judge
 from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward import configuration
@@ -26,7 +26,7 @@ from vlreward.errors import ConfigError, DataError
 from vlreward.generation.budget import Budget
 from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import ReplyJournal
-from vlreward.pictures import PictureStore
+from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
 from vlreward.recipes.curation import second_stage_steps
 from vlreward.records import Judgment, Response, Score
