@@ -15,6 +15,7 @@ from vlreward.errors import (
     NonFiniteError,
     PictureError,
     VlrewardError,
+    Waiting,
 )
 
 
@@ -50,6 +51,7 @@ def test_a_more_exact_place_goes_in_front_and_keeps_the_class() -> None:
         (NonFiniteError, 6),
         (EndpointError, 7),
         (Interrupted, 75),
+        (Waiting, 75),
     ],
 )
 def test_exit_codes_are_fixed(kind: type[VlrewardError], exit_code: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import struct
 import threading
@@ -308,3 +309,11 @@ def test_a_dark_16_bit_picture_stays_dark() -> None:
     values[:] = 200
     dark = open_rgb(admit(encode(Image.fromarray(values), "PNG")))
     assert np.asarray(bright).max() == 1 and np.asarray(dark).max() == 0
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(PictureError) as refused:
+            admit(path)
+        assert refused.value.code == "picture-missing"

@@ -142,3 +142,16 @@ def test_a_picture_is_its_hash_wherever_it_lies() -> None:
 def test_a_picture_needs_a_path_or_data() -> None:
     with pytest.raises(AssertionError):
         Picture(sha256="a" * 64, width=1, height=1)
+
+
+def test_a_prompts_id_is_its_content_and_not_how_its_text_is_cut() -> None:
+    whole, cut = pair_of(("Which?", RED)).prompt, pair_of(("Whi", "ch?", RED)).prompt
+    assert whole.id == cut.id
+    assert len({whole.id, pair_of(("Which?", BLUE)).prompt.id, pair_of().prompt.id}) == 3
+
+
+def test_a_prompt_with_other_pictures_keeps_its_words_in_their_places() -> None:
+    prompt = pair_of(("Which", RED, "or", RED, "?")).prompt
+    changed = prompt.with_pictures([BLUE, RED])
+    assert changed.messages[0].content == ("Which", BLUE, "or", RED, "?")
+    assert changed.with_pictures([RED, RED]) == prompt

@@ -61,18 +61,37 @@ class ExportArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class CurateArguments:
-    """Merge sets of preferences; drop what is double, alike or unsure. Run again, it resumes.
+    """Merge sets of preferences and curate them. Run again, it resumes.
 
     Give the sources and an output folder, or --from a configuration file, such as an earlier run's
-    config.yaml, where every threshold can be set.
+    config.yaml, where every threshold can be set. Models that are asked are given in one word:
+    openai:gpt-4o, anthropic:MODEL, gemini:MODEL, or MODEL@URL#KEY, KEY being the environment
+    variable with the key, if there is one.
     """
 
+    recipe: tyro.conf.Positional[Literal["first-stage", "three-stages"]] = "first-stage"
+    """first-stage drops what is double, alike or unsure; three-stages goes on to have weak answers
+    rewritten and reasoning answers compared by people."""
     data: tuple[SourceConfig, ...] = ()
     """Preference data, each path[#split] or hub:owner/name[@revision][#split]."""
     benchmarks: tuple[SourceConfig, ...] = ()
     """Benchmarks that the set must not share prompts or pictures with."""
     exports: tuple[ExportForm, ...] = ()
     """Forms of other trainers in which the set is written too."""
+    judge: str | None = None
+    """The model that is asked where rows do not say how sure their label is, and what it is to
+    check."""
+    generator: str | None = None
+    """three-stages: the model that sees pictures and writes new answers."""
+    reasoner: str | None = None
+    """three-stages: the model that reasons about descriptions of pictures."""
+    surrogate: str = "skywork-vl"
+    """three-stages: the recipe that trains the surrogate reward model."""
+    surrogate_model: str | None = None
+    """three-stages: the folder or hub name that the surrogate is trained from; the recipe's own
+    where it is not given."""
+    max_rows: int | None = None
+    """three-stages: the most rows that are left before reasoning answers are added."""
     embedder: str | None = None
     """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
     output: Path | None = None
@@ -118,7 +137,26 @@ class MiniatureRewardArguments:
     """The run folder."""
     num_pictures: int = 24_000
     """Pictures to learn from."""
-    num_text_pairs: int = 12_000
+    num_text_pairs: int = 18_000
     """Pairs without pictures to learn from."""
     seed: int = 0
     """Of the head's weights, the pictures and their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniatureCurateArguments:
+    """Curate a set of the miniature world with planted faults in all three stages, offline.
+
+    The models that are asked are stand-ins, over HTTP; run again, it resumes.
+    """
+
+    output: Path
+    """The run folder."""
+    num_pictures: int = 300
+    """Pictures of the set."""
+    num_text_pairs: int = 150
+    """Pairs without pictures."""
+    seed: int = 0
+    """Of the pictures and of the faults."""
+    port: int = 8377
+    """Where the stand-in models listen on this machine."""

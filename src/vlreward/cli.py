@@ -17,11 +17,13 @@ from vlreward.arguments import (
     DemoArguments,
     ExportArguments,
     MiniatureBaseArguments,
+    MiniatureCurateArguments,
     MiniatureRewardArguments,
     ScoreArguments,
     ShowArguments,
 )
 from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.sources.config import SourceConfig
@@ -42,15 +44,17 @@ vlreward: build, judge and use reward models for vision-language models.
   vlreward train --from config.yaml  train as a file says; more flags change it
   vlreward score FILE --model …      give every row of a file its rewards
   vlreward export MODEL FOLDER       write a model in another layout
-  vlreward curate --data … --output  merge preference sets; drop what is double, alike or unsure
+  vlreward curate RECIPE --data …    merge preference sets and curate them; RECIPE is first-stage
+                                     or three-stages
   vlreward show ID RUN               say why a pair is in a curated set, or is not
   vlreward miniature base            train a small VLM from scratch on the miniature world
   vlreward miniature reward          train a reward model from it
+  vlreward miniature curate          rehearse all stages of curation, offline
 
 `vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
-finite, 7 endpoint refused, 75 interrupted with its state saved (run it again to resume), 130
-interrupted.
+finite, 7 endpoint refused, 75 stopped with its state saved, by a signal or to wait for annotators
+(run it again to resume), 130 interrupted.
 """
 
 _MINIATURE_HELP = """\
@@ -58,9 +62,11 @@ vlreward miniature base --output runs/miniature-base
     trains a small Qwen2.5-VL from scratch on the miniature world
 vlreward miniature reward --output runs/miniature
     trains a reward model from it, or from another base: --base FOLDER
+vlreward miniature curate --output runs/miniature-curation
+    curates a set with planted faults in all three stages, the models played by stand-ins
 
-`vlreward miniature base --help` and `vlreward miniature reward --help` list the flags. Both models
-come with the package, as miniature-base and miniature.
+`vlreward miniature base --help` and so on list the flags. Both models come with the package, as
+miniature-base and miniature.
 """
 
 _TRAIN_HELP = """\
@@ -174,8 +180,13 @@ def _curate(arguments: list[str]) -> int:
             print(
                 f"{step}: {found.num_calls} calls, {found.num_known} known already, "
                 f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
-                f"${found.dollars:.2f}, {found.minutes:.1f} minutes"
+                f"${found.dollars:.4g}, {found.minutes:.1f} minutes"
             )
+            if found.is_guess:
+                print(
+                    "  Tokens and dollars are a guess until the first replies: start the run with "
+                    "a small --max-dollars, then ask again."
+                )
         return 0
     folder = curate_sets(
         config, command=command, environment=os.environ, max_dollars=given.max_dollars
@@ -187,7 +198,6 @@ def _curate(arguments: list[str]) -> int:
 def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, CurateConfig]:
     """The arguments of `vlreward curate`, and what they configure; raises ConfigError."""
     from vlreward.curation.config import CurateConfig
-    from vlreward.recipes.curation import first_stage
 
     with _sources_in_one_word():
         given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
@@ -202,9 +212,37 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
             expected="--data SOURCE [SOURCE …] --output FOLDER, or --from FILE",
             mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
         )
-    recipe = first_stage(data=given.data, benchmarks=given.benchmarks, output=str(given.output))
+    recipe = _curation_recipe(given)
     embedder = given.embedder or recipe.embedder
-    return given, replace(recipe, embedder=embedder, exports=given.exports)
+    return given, replace(
+        recipe, output=str(given.output), embedder=embedder, exports=given.exports
+    )
+
+
+def _curation_recipe(given: CurateArguments) -> CurateConfig:
+    from vlreward.recipes.curation import first_stage, three_stages
+
+    judge = parse_endpoint(given.judge) if given.judge else None
+    if given.recipe == "first-stage":
+        return first_stage(data=given.data, benchmarks=given.benchmarks, judge=judge)
+    if given.generator is None or given.reasoner is None:
+        raise ConfigError(
+            "endpoint-missing",
+            value="no --generator" if given.generator is None else "no --reasoner",
+            place="command line",
+            expected="--generator MODEL and --reasoner MODEL, such as openai:gpt-4o",
+            mend="Name both models, or leave it at first-stage.",
+        )
+    return three_stages(
+        data=given.data,
+        benchmarks=given.benchmarks,
+        generator=parse_endpoint(given.generator),
+        reasoner=parse_endpoint(given.reasoner),
+        judge=judge,
+        surrogate=given.surrogate,
+        surrogate_model=given.surrogate_model,
+        max_rows=given.max_rows,
+    )
 
 
 def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
@@ -220,7 +258,7 @@ def _show(arguments: list[str]) -> int:
 
 
 def _miniature(arguments: list[str]) -> int:
-    kinds = {"base": _miniature_base, "reward": _miniature_reward}
+    kinds = {"base": _miniature_base, "reward": _miniature_reward, "curate": _miniature_curate}
     kind, *rest = arguments or [""]
     if kind in ("-h", "--help"):
         print(_MINIATURE_HELP, end="")
@@ -261,6 +299,22 @@ def _miniature_reward(arguments: list[str]) -> int:
     measure(model, given.output, command=command)
     output = given.output
     print(f"The model lies in {output / 'model'}, its figures in {output / 'report.html'}.")
+    return 0
+
+
+def _miniature_curate(arguments: list[str]) -> int:
+    given = tyro.cli(MiniatureCurateArguments, args=arguments, prog="vlreward miniature curate")
+    from vlreward.workflows.miniature_curation import curate_miniature
+
+    folder = curate_miniature(
+        given.output,
+        num_pictures=given.num_pictures,
+        num_text_pairs=given.num_text_pairs,
+        seed=given.seed,
+        port=given.port,
+        command=_command("miniature", ["curate", *arguments]),
+    )
+    print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
     return 0
 
 

@@ -93,6 +93,12 @@ class Interrupted(VlrewardError):
     exit_code = 75
 
 
+class Waiting(VlrewardError):
+    """The run cannot go on before people did their part; its state is saved (as Interrupted)."""
+
+    exit_code = 75
+
+
 def require(holds: bool, *, place: str, value: object, expected: str) -> None:  # noqa: FBT001
     """Raises ConfigError unless a configuration's value is as it must be."""
     if not holds:

@@ -183,8 +183,13 @@ class PictureStore:
 
 
 def read_file(path: Path) -> bytes:
-    """The file's bytes, whatever they are; raises PictureError if it cannot be read."""
+    """The file's bytes, whatever they are; raises PictureError if it cannot be read.
+
+    Devices and pipes, which may never end, are no files.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("no plain file")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise PictureError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Protocol
 
@@ -22,11 +23,17 @@ class Advance(Protocol):
         ...
 
 
+@cache
+def _standard_error() -> Console:
+    """One for all: bars that are open at once, as a step's and its training's, share the place."""
+    return Console(stderr=True)
+
+
 class Progress:
     """Shows phases of work on standard error; use it as a context manager."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = Console(stderr=True)
+        self._console = _standard_error()
         self._clock = clock
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),

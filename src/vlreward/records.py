@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -70,6 +70,25 @@ class Prompt:
     def pictures(self) -> tuple[Picture, ...]:
         """All pictures in reading order, repeats included."""
         return tuple(part for message in self.messages for part in _pictures(message.content))
+
+    @property
+    def id(self) -> str:
+        """Content hash (32 hex digits)."""
+        return _hash(_turns(self))
+
+    def with_pictures(self, pictures: Sequence[Picture]) -> Prompt:
+        """The same words with other pictures, as many as there are, in reading order."""
+        source = iter(pictures)
+        messages = tuple(
+            replace(
+                message,
+                content=tuple(
+                    next(source) if isinstance(part, Picture) else part for part in message.content
+                ),
+            )
+            for message in self.messages
+        )
+        return Prompt(messages=messages)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

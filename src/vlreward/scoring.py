@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
@@ -30,6 +30,7 @@ from vlreward.modeling.checkpoints import (
     save_checkpoint,
 )
 from vlreward.modeling.config import Layout
+from vlreward.modeling.devices import DtypeName, find_device, find_dtype
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
 from vlreward.modeling.self_check import check_packing
@@ -41,7 +42,6 @@ from vlreward.sources.convert import RowContext
 
 ImageInput = str | Path | bytes | Image.Image | Picture
 PromptInput = str | Sequence[Mapping[str, Any]] | Prompt
-DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 COMPARISONS_AT_A_TIME = 64
 """How many comparisons are encoded together, to share forward passes."""
@@ -93,11 +93,9 @@ class RewardModel:
         where there is one; `collation` to what the model was trained with. `layout` is as in
         `ModelConfig`. Raises CheckpointError if the folder cannot be used.
         """
-        target = _find_device(device)
-        if dtype == "auto":
-            dtype = "bfloat16" if target.type == "cuda" else "float32"
+        target = find_device(device)
         folder = find_model_folder(str(path_or_name), revision=revision)
-        checkpoint = load_checkpoint(folder, dtype=getattr(torch, dtype))
+        checkpoint = load_checkpoint(folder, dtype=find_dtype(dtype, device=target))
         settings = collation or checkpoint.settings.collation()
         checkpoint.network.to(target).eval()
         encoder = encoder_for(checkpoint, settings)
@@ -223,22 +221,6 @@ class RewardModel:
         network = self.checkpoint.network
         rewards = iter(network(batch.to(network.device)).tolist())
         return [_finite(list(islice(rewards, len(tree.branches)))) for tree in trees]
-
-
-def _find_device(name: str | None) -> torch.device:
-    """The named device, else the GPU if there is one; raises ConfigError if it is not there."""
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            "device-missing",
-            value=name,
-            place="device",
-            expected="cpu, cuda, cuda:1 or another device that torch can use here",
-            mend="Leave device out to take the GPU if there is one, else the CPU.",
-        ) from error
-    return device
 
 
 def _finite(rewards: list[float]) -> list[float] | NonFiniteError:

@@ -10,6 +10,7 @@ from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward.curation.calls import Calls
 from vlreward.curation.drop_ambiguous import DropAmbiguous
+from vlreward.curation.mixture import Mix
 from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import read_in, rows_of
@@ -118,7 +119,7 @@ def test_under_faults_every_row_stays_or_goes_with_its_reason_and_nothing_is_pai
         truth(), WorldEndpointConfig(faults=faults, retry_after_seconds=0)
     ) as endpoint:
         first = run(tmp_path, rows, endpoint)
-        (tmp_path / "work" / "01-drop-ambiguous" / "drops.json").unlink()
+        (tmp_path / "work" / "01-drop-ambiguous" / "found.json").unlink()
         again = run(tmp_path, rows, endpoint)
         answered = endpoint.bill.answered
     assert again.entries == first.entries and set(answered.values()) == {1}
@@ -150,6 +151,21 @@ def test_a_rehearsal_asks_nothing_and_says_what_it_would_take(tmp_path, rows):
         assert not endpoint.bill.answered
     assert found["drop-ambiguous"].num_calls == 96
     assert found["drop-ambiguous"].dollars > 0
+
+
+def test_what_a_rehearsal_supposes_has_no_part_in_the_run(tmp_path, rows):
+    read_in([("world", rows)], tmp_path / "read")
+    table = rows_of(tmp_path / "read")
+    found = []
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
+        steps = [DropAmbiguous(judge=judge(endpoint)), Mix(max_rows=10)]
+        for name in ("fresh", "rehearsed"):
+            with bench(tmp_path / name) as made, Progress() as progress:
+                if name == "rehearsed":
+                    rehearse(table, steps=steps, bench=made, progress=progress)
+                    assert list(made.folder.iterdir()) == []
+                found.append(curate(table, steps=steps, bench=made, progress=progress).entries)
+    assert found[0] == found[1]
 
 
 def test_a_key_that_is_not_there_is_named(tmp_path):

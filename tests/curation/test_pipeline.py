@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -6,10 +7,12 @@ from tests.curation.making import drawing, pair, run, saved
 from vlreward.curation import ledger
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
+from vlreward.curation.frames import daft
 from vlreward.curation.ledger import Count, Entry
-from vlreward.curation.steps import Drop
+from vlreward.curation.steps import Drop, Exhibit, Outcome
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
 from vlreward.errors import DataError
+from vlreward.records import Response
 
 
 class Counting:
@@ -23,7 +26,7 @@ class Counting:
     def __call__(self, rows, *, bench):
         self.calls += 1
         first = rows.select("row").sort("row").to_pydict()["row"][0]
-        return [Drop(row=first, reason="first")]
+        return Outcome(drops=[Drop(row=first, reason="first")])
 
 
 def test_each_step_sees_what_the_ones_before_it_left(tmp_path):
@@ -37,7 +40,7 @@ def test_each_step_sees_what_the_ones_before_it_left(tmp_path):
         ("drop-identical", "b"),
         ("drop-ambiguous", "c"),
     ]
-    assert out.left == {"drop-identical": 2, "drop-ambiguous": 1}
+    assert out.passed == {"drop-identical": (1, 0, 2), "drop-ambiguous": (1, 0, 1)}
 
 
 def test_pairs_come_back_as_they_went_in(tmp_path):
@@ -56,16 +59,52 @@ def test_a_finished_step_is_not_done_again(tmp_path):
     step = Counting()
     first = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
     again = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
-    assert step.calls == 1 and again.entries == first.entries and again.left == first.left
+    assert step.calls == 1 and again.entries == first.entries and again.passed == first.passed
 
 
 def test_a_step_that_drops_a_row_twice_is_found_out(tmp_path):
     class Twice(Counting):
         def __call__(self, rows, *, bench):
-            return [*super().__call__(rows, bench=bench)] * 2
+            return Outcome(drops=[*super().__call__(rows, bench=bench).drops] * 2)
 
     with pytest.raises(AssertionError, match="twice"):
         run([pair(place="a"), pair("Which?", place="b")], tmp_path, Twice())
+
+
+class Improving:
+    """A step that puts a new pair in the first row's stead."""
+
+    name = "improving"
+
+    def __call__(self, rows, *, bench):
+        old = next(pairs_of(rows))
+        new = replace(old, chosen=Response(content=("Three circles.",)))
+        row = rows.select("row", "id").where(daft().col("id") == old.id).to_pydict()["row"][0]
+        exhibit = Exhibit(title="Improved", text="One answer.")
+        return Outcome(
+            drops=[Drop(row=row, reason="improved", because=new.id)],
+            added=[new],
+            exhibits=[exhibit],
+        )
+
+
+def test_a_step_may_put_a_new_pair_in_the_stead_of_another(tmp_path):
+    rows = [pair(place="a"), pair("Which?", place="b")]
+    for _ in range(2):
+        out = run(rows, tmp_path, Improving(), DropIdentical())
+        assert out.passed == {"improving": (1, 1, 2), "drop-identical": (0, 0, 2)}
+        kept = list(pairs_of(out.rows))
+        assert [one.because for one in out.entries] == [
+            one.id for one in kept if one.chosen.content == ("Three circles.",)
+        ]
+        assert sorted(out.rows.to_pydict()["row"]) in ([0, 2], [1, 2])
+        assert [one.title for one in out.exhibits] == ["Improved"]
+
+
+def test_a_folder_may_have_the_signs_of_patterns_in_its_name(tmp_path):
+    folder = tmp_path / "run [1] {a,b} *?"
+    out = run([pair(place="a"), pair(place="b")], folder, DropIdentical())
+    assert out.passed == {"drop-identical": (1, 0, 1)}
 
 
 def test_rows_that_are_no_pairs_go_to_the_ledger_with_file_row_and_reason(tmp_path):
@@ -96,5 +135,6 @@ def test_a_ledger_comes_back_and_counts(tmp_path):
 
 def test_drops_are_kept_as_plain_json(tmp_path):
     run([pair(place="a"), pair(place="b")], tmp_path, DropIdentical())
-    [drop] = json.loads((tmp_path / "01-drop-identical" / "drops.json").read_text())
+    found = json.loads((tmp_path / "01-drop-identical" / "found.json").read_text())
+    [drop] = found["drops"]
     assert drop["reason"] == "identical" and drop["row"] in (0, 1)

@@ -55,7 +55,7 @@ def test_after_a_first_part_the_rest_costs_what_was_foretold_within_15_percent(j
     ask(first, connection=connection)
     spent = connection.budget.spent
     foretold = estimate([*first, *rest, *rest], endpoint=connection.endpoint, journal=journal)
-    assert (foretold.num_calls, foretold.num_known) == (120, 50)
+    assert (foretold.num_calls, foretold.num_known, foretold.is_guess) == (120, 50, False)
     results = ask(rest, connection=connection)
     assert connection.budget.spent - spent == pytest.approx(foretold.dollars, rel=0.15)
     for name in ("input_tokens", "output_tokens"):
@@ -73,6 +73,7 @@ def test_without_a_journal_it_counts_by_rule_and_by_the_configured_length(journa
         output_tokens=100,
         dollars=pytest.approx((7 * 2 + 100 * 8) / 1e6),
         minutes=pytest.approx(3 / 60 / 2),
+        is_guess=True,
     )
 
 

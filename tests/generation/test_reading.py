@@ -25,6 +25,13 @@ from vlreward.generation.reading import last_object, with_thinking, without_thin
         ("{" * 5000, None),
         ('{"a":' * 3000, None),
         ('{"a": ' + "9" * 5000 + "}", None),
+        ('<think>{"a": 1}</think>{"b": 2}', {"b": 2}),
+        ('{"a": 1}</think>{"b": 2}', {"b": 2}),
+        ('<think>{"a": 1}</think>no', None),
+        ('<think>{"a": 1}', None),
+        ('{"a": "it said </think>"}', {"a": "it said </think>"}),
+        ('<think>x</think>{"a": "<think></think>"}', {"a": "<think></think>"}),
+        ('it began <think> {"a": 1}', {"a": 1}),
     ],
 )
 def test_the_last_well_formed_object_is_found(text, found):

@@ -6,6 +6,7 @@ from vlreward.generation.reasoning import (
     ApiGenerator,
     answer_directly,
     answer_from_descriptions,
+    estimate_from_descriptions,
     regenerate,
 )
 from vlreward.generation.scripted import Fails, Says, ScriptedEndpoint
@@ -104,6 +105,24 @@ def test_a_description_that_failed_or_was_cut_is_the_failure_of_all_its_answers(
     reasons = [[getattr(one, "reason", "answered") for one in some] for some in answers]
     assert reasons == [["refusal"] * 2, ["description-cut"] * 2, ["answered"] * 2]
     assert len(reasoner.calls) == 2
+
+
+def test_an_estimate_of_two_steps_counts_both_and_follows_what_the_journal_knows(journal):
+    def describe(call):
+        return Says(text="A square.") if "fine" in call.text else Says(text=None, refusal="no")
+
+    models = {
+        "describer": connect(describe, journal, expected_output_tokens=300, **KNOWN),
+        "reasoner": connect(lambda call: Says(text="Red."), journal, model="text-only"),
+    }
+    asked = [prompt(picture(), "refused?"), prompt(picture(), "fine?"), prompt(picture(9), "fine?")]
+    before = estimate_from_descriptions(asked, **models)
+    assert (before.num_calls, before.num_known) == (6, 0)
+    assert before.input_tokens > 3 * 300 and before.output_tokens == 3 * 300 + 3 * 256
+    answer_from_descriptions(asked[:2], **models)
+    after = estimate_from_descriptions(asked, **models)
+    assert (after.num_calls, after.num_known) == (2, 3)
+    assert after.output_tokens == 20 + 20
 
 
 def test_a_new_answer_is_written_from_the_question_and_the_old_one(journal):

@@ -51,6 +51,31 @@ def test_pairs_of_any_form_read_as_chosen_then_rejected(tmp_path):
     assert [response.text for response in trl.responses] == ["The left.", "The right."]
 
 
+@pytest.mark.parametrize("name", ["messages", "conversations"])
+def test_a_conversation_reads_as_its_last_turn_after_the_others(tmp_path, name):
+    row = {
+        name: [
+            {"from": "human", "value": "<image>Who?"},
+            {"from": "gpt", "value": "Kane."},
+            {"from": "human", "value": "Where<image>?"},
+            {"from": "gpt", "value": "There."},
+        ],
+        "images": [data_uri("red"), data_uri("blue")],
+    }
+    (item,) = read(tmp_path, row)
+    assert [spell(one.content) for one in item.prompt.messages] == [
+        ["[red]", "Who?"],
+        ["Kane."],
+        ["Where", "[blue]", "?"],
+    ]
+    assert [response.text for response in item.responses] == ["There."]
+
+
+def test_a_conversation_without_an_answer_is_refused(tmp_path):
+    (error,) = read(tmp_path, {"messages": [{"role": "user", "content": "Who?"}]})
+    assert (error.code, error.place[-12:]) == ("answer-not-one-message", "messages[-1]")
+
+
 @pytest.mark.parametrize(
     ("row", "code", "field"),
     [

@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,3 +135,12 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"\.jsonl, \.json or \.parquet") as caught:
         find_files(str(tmp_path / "a.csv"))
     assert caught.value.code == "file-unknown-kind"
+
+
+def test_a_name_that_cannot_be_written_is_refused(tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path / "a") + b"\xe9.jsonl")
+    write_rows(Path(odd), {"a": 1})
+    for path in (odd, str(tmp_path)):
+        with pytest.raises(DataError, match="UTF-8") as refused:
+            find_files(path)
+        str(refused.value).encode()

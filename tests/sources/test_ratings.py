@@ -35,7 +35,12 @@ def test_answers_to_one_question_about_one_picture_make_pairs_wherever_they_lie(
         pointwise("Three.", "First Score: 80, in the end Final Score: [20]"),
         pointwise("Four.", "Score: 20"),
     ]
-    pairs = read_pairs(write_rows(tmp_path / "rows.jsonl", *rows))
+    found = read_all(write_rows(tmp_path / "rows.jsonl", *rows))
+    pairs, alone = found[:2], found[2:]
+    assert [(one.code, one.row_id) for one in alone] == [
+        ("rating-unpaired", "Nine."),
+        ("rating-unpaired", "Red."),
+    ]
     assert sorted(spelled(pairs)) == [("Two.", "Four.", 70.0), ("Two.", "Three.", 70.0)]
     assert pairs[0].prompt.messages[0].content[1] == "How many?"
     assert (pairs[0].judgment.kind, pairs[0].judgment.judge) == ("model", "gpt-4o")
@@ -73,10 +78,29 @@ def test_equal_ratings_make_no_pair_and_an_answer_rated_twice_has_the_mean(tmp_p
     assert spelled(read_pairs(write_rows(tmp_path / "rows.jsonl", row))) == [("Four.", "Two.", 1.0)]
 
 
-def test_answers_that_make_no_pair_at_all_say_what_was_looked_for(tmp_path):
-    path = write_rows(tmp_path / "rows.jsonl", rated())
-    with pytest.raises(DataError, match=r"3 rated answers to 1 prompts.*at least 9"):
-        read_all(path, min_rating_gap=9)
+def test_rows_that_are_in_no_pair_come_as_such_after_the_pairs(tmp_path):
+    rows = [rated(id="x", prompt="Alone?"), rated(), rated(id=3, prompt="One?", ratings=[1, 1, 1])]
+    path = write_rows(tmp_path / "rows.jsonl", *rows)
+    found = read_all(path, min_rating_gap=4)
+    assert [isinstance(one, DataError) for one in found] == [False, False, True]
+    pair, other, alone = found
+    assert {pair.prompt, other.prompt} == {one.prompt for one in read_pairs(path, limit=2)}
+    assert (alone.code, alone.row_id, alone.place) == ("rating-unpaired", "3", f"{path}:3")
+    assert "rated 1, 1, 1" in str(alone) and "at least 4" in str(alone)
+    everything = read_all(path, min_rating_gap=9)
+    assert [one.code for one in everything] == ["rating-unpaired"] * 3
+
+
+def test_rows_beyond_the_pairs_of_a_prompt_are_named(tmp_path):
+    rows = [
+        rated(responses=[f"{n} more", "None."], ratings=[n, 0], prompt="Q?") for n in range(1, 6)
+    ]
+    found = read_all(write_rows(tmp_path / "rows.jsonl", *rows), max_pairs_per_prompt=2)
+    assert len(found) == 2
+    rows = [rated(responses=[f"{n} more"], ratings=[n], prompt="Q?") for n in range(1, 6)]
+    found = read_all(write_rows(tmp_path / "rows.jsonl", *rows), max_pairs_per_prompt=2)
+    codes = [one.code for one in found if isinstance(one, DataError)]
+    assert codes == ["rating-unpaired"] * 2
 
 
 def test_the_order_of_rows_changes_no_set_of_pairs(tmp_path):

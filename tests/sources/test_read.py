@@ -137,3 +137,17 @@ def test_a_row_kept_in_no_store_still_holds_its_picture(tmp_path):
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
     (pair,) = read_pairs(tmp_path / "a.parquet")
     assert next(pair.pictures).data == png("red")
+
+
+def test_a_refused_row_is_named_by_the_id_that_its_pair_would_have(tmp_path):
+    row = {key: value for key, value in FLAT_ROW.items() if key != "id"}
+    path = write_rows(tmp_path / "rows.jsonl", {**row, "idx": 4, "chosen": ""}, {**row, "idx": 5})
+    refused, kept = read_all(path)
+    assert (refused.row_id, kept.origin.row_id) == ("4", "5")
+
+
+def test_an_id_that_cannot_be_written_is_spelled_out(tmp_path):
+    rows = ({**FLAT_ROW, "id": "cut\ud800"}, {**FLAT_ROW, "id": "sound", "chosen": ""})
+    cut, empty = read_all(write_rows(tmp_path / "rows.jsonl", *rows))
+    assert (cut.code, cut.row_id) == ("text-surrogate", ascii("cut\ud800"))
+    assert (empty.code, empty.row_id) == ("answer-empty", "sound")

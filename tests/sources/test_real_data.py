@@ -1,13 +1,17 @@
 """The real data beside the checkout reads, every row of it."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from tests.sources.making import read_all, read_pairs, write_rows
 from vlreward.errors import DataError
 from vlreward.sources import llava_critic
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.files import find_files, read_rows
+from vlreward.sources.read import load_comparisons
 from vlreward.sources.write import write_parquet
 
 pytestmark = pytest.mark.realdata
@@ -64,12 +68,21 @@ def test_llava_critics_comparisons_read_and_three_of_them_are_equal(shared_data)
     assert len(found) == 24 and refused == ["judged-equal"] * 3
 
 
-def test_llava_critics_scores_read_and_a_sample_without_a_question_twice_says_so(shared_data):
+def test_llava_critics_scores_read_and_answers_without_another_are_named(shared_data):
     path = shared_data / "format_samples" / "native_schema" / "llava_critic_pointwise.parquet"
     rated = [llava_critic.draft_score(raw.row) for raw in read_rows(find_files(str(path))[0])]
     assert Counter(one.ratings for one in rated) == {(90.0,): 12, (20.0,): 12}
-    with pytest.raises(DataError, match="24 rated answers to 24 prompts"):
-        read_all(path)
+    assert [one.code for one in read_all(path)] == ["rating-unpaired"] * 24
+
+
+def test_vl_rewardbench_reads_with_its_pictures(shared_data):
+    path = shared_data / "format_samples" / "native_schema" / "vl_rewardbench.parquet"
+    pairs = read_pairs(path)
+    raw = [one.row for one in read_rows(path)]
+    assert len(pairs) == 28 and all(len(pair.prompt.pictures) == 1 for pair in pairs)
+    better = [row["response"][row["human_ranking"].index(0)].strip() for row in raw]
+    assert [pair.chosen.text.strip() for pair in pairs] == better
+    assert [pair.origin.row_id for pair in pairs] == [row["id"] for row in raw]
 
 
 @pytest.mark.parametrize(("name", "rows"), [("dpo_en_demo.json", 299), ("v1_dpo_demo.jsonl", 10)])
@@ -84,12 +97,16 @@ def test_parquet_and_json_lines_of_one_set_read_alike(shared_data):
     assert lines == read_pairs(folder / "rewardbench_partial.parquet")
 
 
-@pytest.mark.parametrize(
-    "name", ["native_schema/vl_rewardbench.parquet", "llamafactory/mllm_demo.json"]
-)
-def test_files_of_other_forms_say_which_fields_they_have(shared_data, name):
+def test_llama_factorys_demo_of_conversations_can_be_scored_and_makes_no_pairs(shared_data):
+    path = str(shared_data / "format_samples" / "llamafactory" / "mllm_demo.json")
+    found = load_comparisons(SourceConfig(path=path))
+    rows = json.loads(Path(path).read_text())
+    assert len(found) == len(rows) == 6
+    for one, row in zip(found, rows, strict=True):
+        assert len(one.prompt.messages) + len(one.responses) == len(row["messages"])
+        assert len(list(one.prompt.pictures)) == len(row["images"])
     with pytest.raises(DataError, match="the fields") as caught:
-        read_all(shared_data / "format_samples" / name)
+        read_all(path)
     assert caught.value.code == "format-unknown"
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -91,6 +92,33 @@ def test_datasets_opens_a_published_file_with_pictures(tmp_path):
     assert [image.getpixel((0, 0)) for image in row["images"]] == [(0, 128, 0), (0, 0, 255)]
     assert row["chosen"][0]["content"][0]["type"] == "image"
     assert (row["id"], row["source"]) == (PAIRS[1].id, "unknown")
+
+
+TEXTS = [
+    pair("Mind <image>, "),
+    pair("One", " two", "", chosen=("a", "b", "<image>")),
+    replace(PAIRS[3], prompt=Prompt(messages=PAIRS[3].prompt.messages[:2])),
+]
+
+
+def test_a_set_without_pictures_has_plain_contents_and_the_same_ids(tmp_path):
+    import datasets
+
+    assert write_parquet(TEXTS, tmp_path / "set.parquet", has_pictures=False) == 3
+    back = read_pairs(tmp_path / "set.parquet")
+    assert [one.id for one in back] == [one.id for one in TEXTS]
+    assert [one.chosen.text for one in back] == [one.chosen.text for one in TEXTS]
+    assert back[2].judgment == TEXTS[2].judgment and back[2].chosen.model == "m1"
+    opened = datasets.load_dataset(
+        "parquet",
+        data_files=str(tmp_path / "set.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert "images" not in opened.features
+    assert opened[0]["prompt"] == [{"role": "user", "content": "Mind <image>, "}]
+    assert opened[1]["chosen"] == [{"role": "assistant", "content": "ab<image>"}]
+    assert opened[1]["id"] == TEXTS[1].id
 
 
 def test_a_published_row_whose_pictures_and_parts_differ_is_refused(tmp_path):

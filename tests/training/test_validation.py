@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import tiny
 from vlreward.records import Origin, PreferencePair, Prompt, Response, Score
-from vlreward.training.validation import validate, wilson_interval, with_shuffled_pictures
+from vlreward.training.validation import validate, with_shuffled_pictures
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,6 @@ def test_tasks_are_counted_apart_in_the_order_of_their_names() -> None:
         ("shapes", 1, 1),
     ]
     assert found.overall.share == (3, 4)
-
-
-@pytest.mark.parametrize(
-    ("num_right", "num_all", "low", "high"),
-    [
-        # Newcombe 1998, table I (method 3), and its mirror images.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (182, 263, 0.6338, 0.7447),
-        (20, 20, 0.8389, 1.0),
-    ],
-)
-def test_the_interval_is_wilsons(num_right: int, num_all: int, low: float, high: float) -> None:
-    assert wilson_interval(num_right, num_all) == pytest.approx((low, high), abs=5e-5)
 
 
 def with_pictures(task: str, *seeds: int) -> PreferencePair:

@@ -95,7 +95,7 @@ def test_what_is_kept_and_what_is_dropped_is_what_was_read(tmp_path, sources):
 def test_the_card_says_what_is_in_the_set_and_what_was_dropped(tmp_path, sources):
     folder = curate(tmp_path, *sources)
     text = (folder / "README.md").read_text()
-    assert "4 of 9 rows that were read" in text
+    assert "4 left of 9 rows that were read" in text
     assert "| first | 1 | 2 | 75.0% |" in text and "| all | 1 | 3 | 100% |" in text
     assert "| drop-similar | similar | 1 | 11.1% |" in text
     assert "in its stead: `Do they overlap?`" in text
@@ -195,10 +195,37 @@ def test_the_set_is_written_for_other_trainers_on_request(tmp_path, sources):
         assert (folder / form / "refused.jsonl").read_text() == ""
 
 
+def test_the_set_opens_with_datasets_by_its_folder(tmp_path, sources):
+    import datasets
+
+    folder = curate(tmp_path, *sources)
+    opened = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    pairs = {one.id: one for one in kept(folder).values()}
+    assert set(opened["id"]) == set(pairs) and len(opened) == 4
+    for row in opened:
+        pair = pairs[row["id"]]
+        assert [one.size for one in row["images"]] == [(240, 240)] * len(list(pair.pictures))
+        assert row["chosen"][0]["content"] == [{"type": "text", "text": pair.chosen.text}]
+
+
+def test_a_set_of_texts_opens_as_plain_messages_without_pictures(tmp_path):
+    import datasets
+
+    rows = [row("x", "What does it mean?", images=[]), row("y", "Is 7 a prime?", images=[])]
+    texts = write_rows(tmp_path / "texts.jsonl", [{**one, "label_type": "human"} for one in rows])
+    folder = curate(tmp_path, texts)
+    opened = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert "images" not in opened.column_names
+    assert opened[0]["chosen"] == [{"role": "assistant", "content": "Yes."}]
+    assert (
+        {one.origin.row_id for one in kept(folder).values()} == set(opened["row_id"]) == {"x", "y"}
+    )
+
+
 def test_an_empty_result_is_a_set_all_the_same(tmp_path):
     rows = [row("x", "Why?", images=[], confidence=0.5)]
     folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))
-    assert "0 of 1 rows" in (folder / "README.md").read_text()
+    assert "0 left of 1 rows" in (folder / "README.md").read_text()
     assert "dropped it as low-confidence" in show_pair("x", folder)
 
 

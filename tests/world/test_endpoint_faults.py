@@ -150,3 +150,9 @@ def test_the_order_of_fields_makes_no_other_request() -> None:
     body = ASKED[0]
     assert request_id(body) == request_id(dict(reversed(body.items())))
     assert request_id(body) != request_id({**body, "n": 2})
+
+
+def test_who_asks_again_is_refused_again() -> None:
+    found = outcomes(WorldEndpointConfig(faults=FaultRates(refusal=0.3)), num_attempts=2)
+    assert found[::2] == found[1::2]
+    assert 0.2 < sum(one in ("refusal", "filtered") for one in found) / len(found) < 0.4

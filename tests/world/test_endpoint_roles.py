@@ -169,6 +169,30 @@ def test_words_alone_can_ask_for_a_rating(faultless: Client) -> None:
     assert json.loads(reply.content)["rating"] == 2
 
 
+@pytest.mark.parametrize("asks", ["schema", "words"])
+def test_the_judge_names_the_field_of_study(faultless: Client, asks: str) -> None:
+    skills: dict[str, set[object]] = {}
+    for one in questions():
+        text = f"Say of which field of study this is, in JSON.\n{question(one)}"
+        more = {"response_format": schema("reason", "field")} if asks == "schema" else {}
+        body = request("world-judge", text, one.pair.prompt.pictures, **more)
+        reply = json.loads(faultless.ask(body).content)
+        assert set(reply) == {"reason", "field"}
+        skills.setdefault(reply["field"], set()).add(one.skill or one.family)
+    assert skills["mathematics"] == {"counting", "arithmetic", "text arithmetic"}
+    assert {"reading", "perception", "comparison", "text harmful"} <= skills["other"]
+    assert not skills["other"] & skills["mathematics"]
+
+
+def test_a_judge_that_always_errs_names_the_other_field() -> None:
+    one = next(one for one in questions() if one.skill == "counting")
+    body = request(
+        "world-judge", question(one), one.pair.prompt.pictures, response_format=schema("field")
+    )
+    with client(WorldEndpointConfig(judge=RoleConfig(error_rate=1.0))) as opened:
+        assert json.loads(opened.ask(body).content) == {"field": "other"}
+
+
 @pytest.mark.parametrize("errors", ["pair", "call"])
 def test_the_judge_errs_as_often_as_it_should(errors: str) -> None:
     judge = RoleConfig(error_rate=0.2)

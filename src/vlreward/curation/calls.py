@@ -42,3 +42,14 @@ class Calls:
                 mend=f"export {name}=…, then run again.",
             )
         return key
+
+
+def budget_spent(detail: str) -> ConfigError:
+    """The error of a step whose calls the money does not reach for."""
+    return ConfigError(
+        "budget-spent",
+        value=detail,
+        place="max_dollars",
+        expected="money for all calls of the run",
+        mend="Replies so far are kept: run again with a larger --max-dollars to go on.",
+    )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlreward.curation.ledger import Entry, counts
+from vlreward.curation.pipeline import Passed
+from vlreward.curation.steps import Exhibit
 from vlreward.durable import write_bytes_atomically
 
 _CARD = """\
@@ -23,18 +25,18 @@ configs:
 
 # {title}
 
-Preference pairs, {num_kept} of {num_read} rows that were read, curated by:
+Preference pairs, {num_kept} left of {origin}, curated by:
 
     {command}
 
-Each row has a prompt, a chosen and a rejected answer in messages, its pictures, and where it is
-from. `ledger.parquet` says of every other row why it is not here.
+Each row has a prompt, a chosen and a rejected answer in messages, its pictures where the set has
+any, and where it is from. `ledger.parquet` says of every other row why it is not here.
 
 ## What is in it
 
 {contents}
 
-## What was dropped
+{exhibits}## What was dropped
 
 ![rows after each step](funnel.png)
 
@@ -62,15 +64,27 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Funnel:
-    """How many rows were read, and how many were left after each step."""
+    """How many rows were read, were no pairs, were added by steps, and were left after each."""
 
     num_read: int
-    left: Mapping[str, int]
+    num_refused: int
+    passed: Mapping[str, Passed]
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Rows after reading and after each step."""
+        steps = {name: one.num_left for name, one in self.passed.items()}
+        return {"read as pairs": self.num_read - self.num_refused, **steps}
+
+    @property
+    def num_added(self) -> int:
+        """Rows that steps made."""
+        return sum(one.num_added for one in self.passed.values())
 
     @property
     def num_kept(self) -> int:
         """Rows that stay."""
-        return list(self.left.values())[-1] if self.left else self.num_read
+        return list(self.left.values())[-1]
 
 
 def card(
@@ -79,6 +93,7 @@ def card(
     command: Sequence[str],
     funnel: Funnel,
     kept: Iterable[Content],
+    exhibits: Sequence[Exhibit],
     entries: Sequence[Entry],
     texts: Mapping[str, Content],
 ) -> str:
@@ -86,9 +101,10 @@ def card(
     return _CARD.format(
         title=title,
         num_kept=funnel.num_kept,
-        num_read=funnel.num_read,
+        origin=_origin(funnel),
         command=shlex.join(command),
         contents=_contents(kept),
+        exhibits=_shown(exhibits),
         dropped=_dropped(funnel, entries),
         examples=_examples(entries, texts) or "Nothing was dropped.",
     )
@@ -124,6 +140,19 @@ def draw_funnel(funnel: Funnel, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_bytes_atomically(path, buffer.getvalue())
+
+
+def _origin(funnel: Funnel) -> str:
+    read = f"{funnel.num_read} rows that were read"
+    return f"{read} and {funnel.num_added} that steps made" if funnel.num_added else read
+
+
+def _shown(exhibits: Sequence[Exhibit]) -> str:
+    parts = []
+    for one in exhibits:
+        plot = f"\n\n![{one.title}]({one.plot.name})" if one.plot else ""
+        parts.append(f"## {one.title}\n\n{one.text}{plot}\n\n")
+    return "".join(parts)
 
 
 def _contents(kept: Iterable[Content]) -> str:

@@ -11,11 +11,21 @@ from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
+from vlreward.curation.mixture import Mix
+from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import require
 from vlreward.sources.config import ExportForm, SourceConfig
 
 AnyStep = Annotated[
-    DropIdentical | DropSimilar | DropAmbiguous | Decontaminate, Field(discriminator="name")
+    DropIdentical
+    | DropSimilar
+    | DropAmbiguous
+    | Decontaminate
+    | RegenerateWeak
+    | Mix
+    | CompareReasoning,
+    Field(discriminator="name"),
 ]
 
 HASHED = "hashed"

@@ -14,7 +14,7 @@ from vlreward.curation.frames import Frame, daft
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import hash_of, prompt_text
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
-from vlreward.curation.steps import Bench, Drop
+from vlreward.curation.steps import Bench, Drop, Outcome
 from vlreward.errors import require
 from vlreward.pictures import PictureStore
 from vlreward.records import Prompt
@@ -47,7 +47,7 @@ class Decontaminate:
             expected="at least one benchmark's file",
         )
 
-    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+    def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop; raises DataError if a benchmark cannot be read."""
         asked = _read(self.benchmarks, folder=bench.folder / "pictures")
         shown = {one.sha256: one.path for each in asked for one in each.prompt.pictures if one.path}
@@ -60,10 +60,10 @@ class Decontaminate:
         )
         prompts = self._same_prompts(rows, asked, stands_for=stands_for, bench=bench)
         if not self.drop_pictures:
-            return prompts
+            return Outcome(drops=prompts)
         gone = {drop.row for drop in prompts}
         pictures = _same_pictures(rows, asked, stands_for=stands_for)
-        return [*prompts, *(drop for drop in pictures if drop.row not in gone)]
+        return Outcome(drops=[*prompts, *(drop for drop in pictures if drop.row not in gone)])
 
     def _same_prompts(
         self,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
+from vlreward.curation.calls import budget_spent
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import SURE, pair_of
-from vlreward.curation.steps import Bench, Drop
-from vlreward.errors import ConfigError, require
+from vlreward.curation.steps import Bench, Drop, Outcome
+from vlreward.errors import require
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate
 from vlreward.generation.verdicts import JudgedPair, judge_pairs, pair_requests
@@ -52,11 +53,11 @@ class DropAmbiguous:
             expected="1 or more",
         )
 
-    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+    def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop; raises ConfigError where the budget does not reach."""
         unsure = self._unsure(rows)
         if self.judge is None:
-            return unsure
+            return Outcome(drops=unsure)
         asked = self._to_ask(rows, own={drop.row for drop in unsure})
         judged = judge_pairs(
             list(asked.values()),
@@ -68,7 +69,7 @@ class DropAmbiguous:
             _judged_drop(row, judged[pair.id], min_confidence=self.min_confidence)
             for row, pair in asked.items()
         )
-        return [*unsure, *(drop for drop in drops if drop is not None)]
+        return Outcome(drops=[*unsure, *(drop for drop in drops if drop is not None)])
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What asking the judge model about these rows will take."""
@@ -111,7 +112,7 @@ def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop
     if verdict is None:
         assert judged.failure is not None, "who has no verdict has failed"
         if judged.failure.reason == "budget":
-            raise _budget_spent(judged.failure.detail)
+            raise budget_spent(judged.failure.detail)
         detail = judged.failure.detail
         return Drop(row=row, reason=f"not-judged-{judged.failure.reason}", detail=detail)
     rationale = verdict.rationale.encode("utf-8", errors="replace").decode()
@@ -123,13 +124,3 @@ def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop
         detail = f"confidence {verdict.confidence:.2f}"
         return Drop(row=row, reason="judged-unsure", detail=detail)
     return None
-
-
-def _budget_spent(detail: str) -> ConfigError:
-    return ConfigError(
-        "budget-spent",
-        value=detail,
-        place="max_dollars",
-        expected="money for all calls of the run",
-        mend="Replies so far are kept: run again with a larger --max-dollars to go on.",
-    )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import RANK_COLUMNS, Row, rank
-from vlreward.curation.steps import Bench, Drop
+from vlreward.curation.steps import Bench, Drop, Outcome
 
 _COLUMNS = ("row", "chosen_key", "rejected_key", *RANK_COLUMNS)
 
@@ -26,7 +26,7 @@ class DropIdentical:
 
     name: Literal["drop-identical"] = "drop-identical"
 
-    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+    def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop."""
         del bench
         frames = daft()
@@ -45,11 +45,12 @@ class DropIdentical:
             .to_pylist()
         )
         same.sort(key=lambda row: (row["content"], rank(row)))
-        return [
+        drops = [
             drop
             for _, group in groupby(same, key=lambda row: row["content"])
             for drop in _settle(list(group))
         ]
+        return Outcome(drops=drops)
 
 
 def _settle(group: Sequence[Row]) -> Iterator[Drop]:

@@ -12,7 +12,7 @@ from vlreward.curation.frames import Frame, daft
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import RANK_COLUMNS, hash_of, rank
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
-from vlreward.curation.steps import Bench, Drop
+from vlreward.curation.steps import Bench, Drop, Outcome
 
 _PARTS = ("prompt", "chosen", "rejected")
 
@@ -30,7 +30,7 @@ class DropSimilar:
     pictures: PictureTolerance = field(default_factory=PictureTolerance)
     cells: Cells = field(default_factory=Cells)
 
-    def __call__(self, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
+    def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop."""
         table = self._candidates(rows, workspace=bench.folder)
         texts = Texts(table, parts=_PARTS, embedder=bench.embedder, workspace=bench.folder)
@@ -46,7 +46,8 @@ class DropSimilar:
             for one in near
             if texts.are_alike(one.first, one.second, tolerance=self.texts)
         ]
-        return _keep_the_best(table.select(["row", *RANK_COLUMNS]).to_pylist(), alike)
+        ranked = table.select(["row", *RANK_COLUMNS]).to_pylist()
+        return Outcome(drops=_keep_the_best(ranked, alike))
 
     def _candidates(self, rows: Frame, *, workspace: Path) -> Any:
         """The rows that share pictures, numbers and negations with another, sorted by content.

@@ -1,32 +1,45 @@
-"""Steps one after the other: each sees what the ones before it left, and says what goes."""
+"""Steps one after the other: each sees what those before it left, and says what goes or comes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.steps import Bench, Drop, PaidStep, Step
-from vlreward.durable import make_folder, write_bytes_atomically
+from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome, PaidStep, Step
+from vlreward.curation.working_set import read_in, rows_of
+from vlreward.durable import AtomicFolder, make_folder, write_bytes_atomically
+from vlreward.errors import Waiting
 from vlreward.generation.estimate import Estimate
 from vlreward.progress import Progress
 
-_ALL_DROPS = TypeAdapter(list[Drop])
+
+class Passed(NamedTuple):
+    """How many rows a step dropped, added and left."""
+
+    num_dropped: int
+    num_added: int
+    num_left: int
 
 
 class Curated(NamedTuple):
-    """The rows that stay, an entry for each that went, and how many each step left.
+    """The rows that stay, an entry for each that went, and what each step did.
 
     Entries come step by step, a step's sorted by content.
     """
 
     rows: Frame
     entries: list[Entry]
-    left: dict[str, int]
+    passed: Mapping[str, Passed]
+    exhibits: list[Exhibit]
 
 
 def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progress) -> Curated:
@@ -35,19 +48,25 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
     What an earlier call with the same rows, steps and folder found is taken from there.
     """
     entries: list[Entry] = []
-    kept: dict[str, int] = {}
+    exhibits: list[Exhibit] = []
+    passed: dict[str, Passed] = {}
     num_rows = rows.count_rows()
     for number, step in enumerate(steps, start=1):
         folder = bench.folder / f"{number:02d}-{step.name}"
         with progress.phase(step.name) as advance:
-            drops = _drops(step, rows, bench=replace(bench, folder=folder, advance=advance))
-        entries += _entries(drops, rows=rows, step=step.name)
-        rows = _without(rows, drops)
-        left = num_rows - len(drops)
-        progress.say(f"{step.name}: {num_rows} rows, {len(drops)} dropped, {left} kept.")
-        num_rows = kept[step.name] = left
+            found = _found(step, rows, bench=replace(bench, folder=folder, advance=advance))
+        entries += _entries(found.drops, rows=rows, step=step.name)
+        exhibits += found.exhibits
+        rows = found.change(rows)
+        left = num_rows - len(found.drops) + found.num_added
+        passed[step.name] = Passed(len(found.drops), found.num_added, left)
+        added = f", {found.num_added} added" if found.num_added else ""
+        progress.say(
+            f"{step.name}: {num_rows} rows, {len(found.drops)} dropped{added}, {left} kept."
+        )
+        num_rows = left
     assert rows.count_rows() == num_rows, "a step dropped a row twice, or one that was not there"
-    return Curated(rows=rows, entries=entries, left=kept)
+    return Curated(rows=rows, entries=entries, passed=passed, exhibits=exhibits)
 
 
 def rehearse(
@@ -56,30 +75,74 @@ def rehearse(
     """What the calls of each step will take, by its name; nothing is asked.
 
     Steps without calls are run, so that only rows count which get as far; what steps with calls
-    will drop is not known and stays in.
+    will drop or add is not known, nor what people will decide: all rows are taken to stay.
     """
     expected = {}
-    for number, step in enumerate(steps, start=1):
-        own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
-        if isinstance(step, PaidStep):
-            found = step.estimate(rows, bench=own)
-            expected[step.name] = found
-            if found.num_calls:
-                continue
-        with progress.phase(step.name):
-            rows = _without(rows, _drops(step, rows, bench=own))
+    folder = bench.folder
+    make_folder(folder)
+    with TemporaryDirectory(dir=folder, prefix=".rehearsed-") as supposed:
+        for number, step in enumerate(steps, start=1):
+            own = replace(bench, folder=folder / f"{number:02d}-{step.name}")
+            if isinstance(step, PaidStep):
+                estimated = step.estimate(rows, bench=own)
+                expected[step.name] = estimated
+                if estimated.num_calls:
+                    # What later steps find holds for rows that may go, not for the run.
+                    folder = Path(supposed)
+                    continue
+            with progress.phase(step.name), suppress(Waiting):
+                rows = _found(step, rows, bench=own).change(rows)
     return expected
 
 
-def _drops(step: Step, rows: Frame, *, bench: Bench) -> Sequence[Drop]:
-    """What the step drops, done at most once."""
-    done = bench.folder / "drops.json"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """A step's outcome at rest; its new pairs are a table in `added`."""
+
+    drops: Sequence[Drop]
+    exhibits: Sequence[Exhibit]
+    num_added: int
+    added: Path
+
+    def change(self, rows: Frame) -> Frame:
+        """The rows without those dropped and with those added."""
+        if self.drops:
+            dropped = daft().from_pydict({"row": [drop.row for drop in self.drops]})
+            rows = rows.join(dropped, on="row", how="anti")
+        return rows.concat(rows_of(self.added)) if self.num_added else rows
+
+
+_NOTE = TypeAdapter(_Found)
+
+
+def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
+    """What the step finds, looked for at most once."""
+    done = bench.folder / "found.json"
     if done.exists():
-        return _ALL_DROPS.validate_json(done.read_bytes())
+        return _NOTE.validate_json(done.read_bytes())
     make_folder(bench.folder)
-    drops = list(step(rows, bench=bench))
-    write_bytes_atomically(done, _ALL_DROPS.dump_json(drops))
-    return drops
+    outcome = step(rows, bench=bench)
+    found = _Found(
+        drops=list(outcome.drops),
+        exhibits=list(outcome.exhibits),
+        num_added=len(outcome.added),
+        added=bench.folder / "added",
+    )
+    if found.added.exists():  # a kill came before it was noted
+        shutil.rmtree(found.added)
+    if outcome.added:
+        _write_added(outcome, rows, folder=found.added, step=step.name)
+    write_bytes_atomically(done, _NOTE.dump_json(found))
+    return found
+
+
+def _write_added(outcome: Outcome, rows: Frame, *, folder: Path, step: str) -> None:
+    """The table of a step's new pairs, their rows numbered after all that were read."""
+    highest = rows.select("row").max("row").to_pydict()["row"][0]
+    first_row = 0 if highest is None else highest + 1
+    with AtomicFolder(folder) as temporary:
+        read = read_in([(step, outcome.added)], temporary, first_row=first_row)
+        assert not read.refused, f"{step} made a pair that cannot be written: {read.refused[0]}"
 
 
 def _entries(drops: Sequence[Drop], *, rows: Frame, step: str) -> list[Entry]:
@@ -88,7 +151,7 @@ def _entries(drops: Sequence[Drop], *, rows: Frame, step: str) -> list[Entry]:
     named = dropped.join(
         rows.select("row", "id", "source", "row_id", "place"), on="row"
     ).to_pylist()
-    by_row = {row["row"]: row for row in named}
+    by_row: dict[int, dict[str, Any]] = {row["row"]: row for row in named}
     entries = [
         Entry(
             step=step,
@@ -103,10 +166,3 @@ def _entries(drops: Sequence[Drop], *, rows: Frame, step: str) -> list[Entry]:
         for drop in drops
     ]
     return sorted(entries, key=lambda one: (one.id or "", one.source, one.place))
-
-
-def _without(rows: Frame, drops: Sequence[Drop]) -> Frame:
-    if not drops:
-        return rows
-    dropped = daft().from_pydict({"row": [drop.row for drop in drops]})
-    return rows.join(dropped, on="row", how="anti")

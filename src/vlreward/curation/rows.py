@@ -114,6 +114,11 @@ def prompt_key(prompt: Prompt) -> str:
     return _key(*(content for pair in messages for content in pair))
 
 
+def answer_key(answer: Response) -> str:
+    """A hash of an answer's content, evened out likewise."""
+    return _key(answer.content)
+
+
 def pair_of(row: Row) -> PreferencePair:
     """The pair that a table's row holds, its pictures by path."""
     body = json.loads(row["body"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from vlreward.errors import DataError
 from vlreward.records import PreferencePair
 
 _SHARD_ROWS = 20_000
+_GLOB_SIGNS = re.compile(r"([\[\]{}*?])")
+"""Daft takes paths for patterns; in brackets these signs stand for themselves."""
 
 
 class ReadIn(NamedTuple):
@@ -24,9 +27,15 @@ class ReadIn(NamedTuple):
 
 
 def read_in(
-    sources: Iterable[tuple[str, Iterable[PreferencePair | DataError]]], folder: Path
+    sources: Iterable[tuple[str, Iterable[PreferencePair | DataError]]],
+    folder: Path,
+    *,
+    first_row: int = 0,
 ) -> ReadIn:
-    """Writes the pairs of named sources as the table's shards into `folder`, 20,000 to each."""
+    """Writes the pairs of named sources as the table's shards into `folder`, 20,000 to each.
+
+    Their rows are numbered from `first_row` on.
+    """
     shard: list[dict[str, object]] = []
     refused: list[ledger.Entry] = []
     num_read = num_shards = 0
@@ -35,7 +44,7 @@ def read_in(
             try:
                 if isinstance(item, DataError):
                     raise item
-                shard.append(to_table_row(item, row=num_read))
+                shard.append(to_table_row(item, row=first_row + num_read))
             except DataError as error:
                 at = "" if isinstance(item, DataError) else item.origin.place
                 refused.append(ledger.refused(error.at(at) if at else error, source=name))
@@ -51,7 +60,8 @@ def read_in(
 
 def rows_of(folder: Path) -> Frame:
     """The table that `read_in` wrote."""
-    return daft().read_parquet([str(path) for path in sorted(folder.glob("*.parquet"))])
+    shards = sorted(folder.glob("*.parquet"))
+    return daft().read_parquet([_GLOB_SIGNS.sub(r"[\1]", str(path)) for path in shards])
 
 
 def pairs_of(rows: Frame) -> Iterator[PreferencePair]:

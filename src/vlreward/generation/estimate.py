@@ -18,7 +18,10 @@ _SECONDS_PER_OUTPUT_TOKEN = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already."""
+    """Calls to come, their tokens, dollars and minutes; `num_known` are in the journal already.
+
+    `is_guess` where the journal has no reply yet to tell how long replies are.
+    """
 
     num_calls: int = 0
     num_known: int = 0
@@ -26,6 +29,19 @@ class Estimate:
     output_tokens: float = 0.0
     dollars: float = 0.0
     minutes: float = 0.0
+    is_guess: bool = False
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Both, one after the other."""
+        return Estimate(
+            num_calls=self.num_calls + other.num_calls,
+            num_known=self.num_known + other.num_known,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            dollars=self.dollars + other.dollars,
+            minutes=self.minutes + other.minutes,
+            is_guess=self.is_guess or other.is_guess,
+        )
 
 
 def estimate(
@@ -59,7 +75,15 @@ def estimate(
         output_tokens=sum(call.output_tokens for call in calls),
         dollars=sum(call.dollars for call in calls),
         minutes=sum(call.minutes for call in calls),
+        is_guess=any(call.is_guess for call in calls),
     )
+
+
+def usual_text(kind: str, *, endpoint: EndpointConfig, journal: ReplyJournal) -> str:
+    """A text as long as replies to a kind of prompt are, in the place of one that is to come."""
+    mean = journal.means(kind=kind, model=endpoint.model)
+    expected = min(endpoint.expected_output_tokens, endpoint.max_output_tokens)
+    return " ".join(["word"] * round(expected if mean is None else mean.output_tokens))
 
 
 def _call(
@@ -76,4 +100,5 @@ def _call(
         output_tokens=out,
         dollars=pricing(round(into), round(out)),
         minutes=seconds / 60 / endpoint.max_concurrency,
+        is_guess=mean is None,
     )

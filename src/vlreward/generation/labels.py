@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vlreward.generation.client import Connection
 from vlreward.generation.outcomes import Failure
-from vlreward.generation.reading import ask_and_read, last_object, without_thinking
-from vlreward.generation.requests import make_request
+from vlreward.generation.reading import ask_and_read, last_object
+from vlreward.generation.requests import ChatRequest, make_request
 from vlreward.generation.templates import Template, conversation_of, load_template
 from vlreward.progress import Advance
 from vlreward.records import Prompt, Response
@@ -47,7 +47,7 @@ def rate_responses(
     return ask_and_read(
         requests,
         connection=connection,
-        read=lambda reply: read_rating(without_thinking(reply.text) or ""),
+        read=lambda reply: read_rating(reply.text),
         unreadable="rating-unreadable",
         progress=progress,
     )
@@ -73,9 +73,27 @@ def name_fields(
     progress: Advance | None = None,
 ) -> list[str | Failure]:
     """The field of study, one of `fields`, that each question is of, in their order."""
+    requests = field_requests(prompts, connection=connection, fields=fields, template=template)
+    return ask_and_read(
+        requests,
+        connection=connection,
+        read=lambda reply: read_field(reply.text, fields=fields),
+        unreadable="field-unreadable",
+        progress=progress,
+    )
+
+
+def field_requests(
+    prompts: Sequence[Prompt],
+    *,
+    connection: Connection,
+    fields: Sequence[str] = FIELDS,
+    template: Template | None = None,
+) -> list[ChatRequest]:
+    """What `name_fields` asks, one request a prompt."""
     used = template or load_template("field-of-study")
     schema = _schema(field={"type": "string", "enum": list(fields)})
-    requests = [
+    return [
         make_request(
             used.fill(conversation=conversation_of(prompt), fields=", ".join(fields)),
             endpoint=connection.endpoint,
@@ -84,13 +102,6 @@ def name_fields(
         )
         for prompt in prompts
     ]
-    return ask_and_read(
-        requests,
-        connection=connection,
-        read=lambda reply: read_field(without_thinking(reply.text) or "", fields=fields),
-        unreadable="field-unreadable",
-        progress=progress,
-    )
 
 
 def read_field(text: str, *, fields: Sequence[str]) -> str | None:

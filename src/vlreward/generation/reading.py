@@ -44,18 +44,21 @@ def ask_and_read(
 def last_object(text: str) -> dict[str, object] | None:
     """The last well-formed JSON object that stands in the text and in no other object.
 
-    Keys given twice, NaN and infinity are not well-formed.
+    Keys given twice, NaN and infinity are not well-formed. It must stand after a model's thinking,
+    if there is any; what looks like thinking's end inside the object is something quoted.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_no_doubles, parse_constant=_refuse)
     found: dict[str, object] | None = None
-    position = text.find("{")
+    start, end, position = 0, 0, text.find("{")
     while position >= 0:
         try:
-            found, position = decoder.raw_decode(text, position)
+            found, after = decoder.raw_decode(text, position)
+            start, end = position, after
         except (ValueError, RecursionError):
-            position += 1
-        position = text.find("{", position)
-    return found
+            after = position + 1
+        position = text.find("{", after)
+    is_thought = _THINKING_ENDS in text[end:] or without_thinking(text[:start]) is None
+    return None if is_thought else found
 
 
 def without_thinking(text: str) -> str | None:

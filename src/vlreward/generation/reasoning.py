@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlreward.generation.client import Connection, ask
+from vlreward.generation.estimate import Estimate, estimate, usual_text
 from vlreward.generation.outcomes import Failure, Reply
 from vlreward.generation.reading import with_thinking, without_thinking
 from vlreward.generation.requests import ChatRequest, make_request
-from vlreward.generation.templates import Template, conversation_of, load_template
+from vlreward.generation.templates import Content, Template, conversation_of, load_template
 from vlreward.generation.verdicts import no_answer
 from vlreward.progress import Advance
 from vlreward.records import Prompt, Response
@@ -44,8 +45,24 @@ def answer_directly(
     progress: Advance | None = None,
 ) -> list[Answers]:
     """`num_samples` answers to each prompt, in its order, by a model that sees the pictures."""
+    requests = direct_requests(
+        prompts, connection=connection, num_samples=num_samples, seed=seed, template=template
+    )
+    answers = _answers(requests, connection=connection, thinking=thinking, progress=progress)
+    return [answers[start : start + num_samples] for start in range(0, len(requests), num_samples)]
+
+
+def direct_requests(
+    prompts: Sequence[Prompt],
+    *,
+    connection: Connection,
+    num_samples: int = 1,
+    seed: int = 0,
+    template: Template | None = None,
+) -> list[ChatRequest]:
+    """What `answer_directly` asks: the samples of a prompt one after the other."""
     used = template or load_template("reason-direct")
-    requests = [
+    return [
         make_request(
             used.fill(conversation=conversation_of(prompt)),
             endpoint=connection.endpoint,
@@ -56,8 +73,6 @@ def answer_directly(
         for prompt in prompts
         for sample in range(num_samples)
     ]
-    answers = _answers(requests, connection=connection, thinking=thinking, progress=progress)
-    return [answers[start : start + num_samples] for start in range(0, len(requests), num_samples)]
 
 
 def answer_from_descriptions(
@@ -79,19 +94,14 @@ def answer_from_descriptions(
     used = reasoning or load_template("reason-from-description")
     descriptions = _describe(prompts, connection=describer, template=describing, progress=progress)
     requests = [
-        [
-            make_request(
-                used.fill(
-                    conversation=conversation_of(prompt, pictures_as_text=True),
-                    description=description.response.content,
-                ),
-                endpoint=reasoner.endpoint,
-                kind="reason-from-description",
-                seed=seed,
-                sample=sample,
-            )
-            for sample in range(num_samples)
-        ]
+        requests_from_description(
+            prompt,
+            description=description.response.content,
+            connection=reasoner,
+            num_samples=num_samples,
+            seed=seed,
+            template=used,
+        )
         if isinstance(description, Generated)
         else []
         for prompt, description in zip(prompts, descriptions, strict=True)
@@ -106,6 +116,55 @@ def answer_from_descriptions(
     ]
 
 
+def estimate_from_descriptions(
+    prompts: Sequence[Prompt], *, describer: Connection, reasoner: Connection, seed: int = 0
+) -> Estimate:
+    """What `answer_from_descriptions` will take, one answer to each prompt.
+
+    Descriptions that the journal does not know are taken to be as long as is usual.
+    """
+    describing = description_requests(prompts, connection=describer)
+    filler = usual_text("describe", endpoint=describer.endpoint, journal=describer.journal)
+    used = load_template("reason-from-description")
+    reasoning = []
+    for number, (prompt, request) in enumerate(zip(prompts, describing, strict=True)):
+        known = describer.journal.find(request.key)
+        described = None if known is None else _described(known)
+        if not isinstance(described, Failure):
+            text = (f"{number} {filler}",) if described is None else described.response.content
+            reasoning += requests_from_description(
+                prompt, description=text, connection=reasoner, seed=seed, template=used
+            )
+    first = estimate(describing, endpoint=describer.endpoint, journal=describer.journal)
+    return first + estimate(reasoning, endpoint=reasoner.endpoint, journal=reasoner.journal)
+
+
+def requests_from_description(
+    prompt: Prompt,
+    *,
+    description: Content,
+    connection: Connection,
+    num_samples: int = 1,
+    seed: int = 0,
+    template: Template | None = None,
+) -> list[ChatRequest]:
+    """What the second of two steps asks."""
+    used = template or load_template("reason-from-description")
+    messages = used.fill(
+        conversation=conversation_of(prompt, pictures_as_text=True), description=description
+    )
+    return [
+        make_request(
+            messages,
+            endpoint=connection.endpoint,
+            kind="reason-from-description",
+            seed=seed,
+            sample=sample,
+        )
+        for sample in range(num_samples)
+    ]
+
+
 def regenerate(
     answers: Sequence[tuple[Prompt, Response]],
     *,
@@ -116,8 +175,20 @@ def regenerate(
     progress: Advance | None = None,
 ) -> Answers:
     """For each prompt and an answer to it that was found wanting, a new one, in their order."""
+    requests = regenerate_requests(answers, connection=connection, seed=seed, template=template)
+    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
+
+
+def regenerate_requests(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    seed: int = 0,
+    template: Template | None = None,
+) -> list[ChatRequest]:
+    """What `regenerate` asks, in their order."""
     used = template or load_template("regenerate")
-    requests = [
+    return [
         make_request(
             used.fill(conversation=conversation_of(prompt), answer=response.content),
             endpoint=connection.endpoint,
@@ -126,7 +197,21 @@ def regenerate(
         )
         for prompt, response in answers
     ]
-    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
+
+
+def description_requests(
+    prompts: Sequence[Prompt], *, connection: Connection, template: Template | None = None
+) -> list[ChatRequest]:
+    """What the first of two steps asks, one request a prompt."""
+    used = template or load_template("describe")
+    return [
+        make_request(
+            used.fill(conversation=conversation_of(prompt)),
+            endpoint=connection.endpoint,
+            kind="describe",
+        )
+        for prompt in prompts
+    ]
 
 
 def _describe(
@@ -136,21 +221,18 @@ def _describe(
     template: Template | None,
     progress: Advance | None,
 ) -> Answers:
-    used = template or load_template("describe")
-    requests = [
-        make_request(
-            used.fill(conversation=conversation_of(prompt)),
-            endpoint=connection.endpoint,
-            kind="describe",
-        )
-        for prompt in prompts
-    ]
-    return [
-        Failure(reason="description-cut", detail="the description ended at the length limit")
-        if isinstance(one, Generated) and one.is_cut
-        else one
-        for one in _answers(requests, connection=connection, thinking="strip", progress=progress)
-    ]
+    requests = description_requests(prompts, connection=connection, template=template)
+    results = ask(requests, connection=connection, progress=progress)
+    return [_described(results[request.key]) for request in requests]
+
+
+def _described(result: Reply | Failure) -> Generated | Failure:
+    """The reply as a description; one that was cut would hide what it did not come to."""
+    answer = _answer(result, thinking="strip")
+    if isinstance(answer, Generated) and answer.is_cut:
+        detail = "the description ended at the length limit"
+        return Failure(reason="description-cut", detail=detail)
+    return answer
 
 
 def _answers(

@@ -10,7 +10,7 @@ from typing import Literal
 from vlreward.errors import DataError
 from vlreward.generation.client import Connection
 from vlreward.generation.outcomes import Failure
-from vlreward.generation.reading import ask_and_read, last_object, without_thinking
+from vlreward.generation.reading import ask_and_read, last_object
 from vlreward.generation.requests import ChatRequest, make_request
 from vlreward.generation.templates import Template, conversation_of, load_template
 from vlreward.interfaces import Verdict
@@ -71,7 +71,7 @@ def judge_pairs(
     answers = ask_and_read(
         requests,
         connection=connection,
-        read=lambda reply: read_verdict(without_thinking(reply.text) or ""),
+        read=lambda reply: read_verdict(reply.text),
         unreadable="verdict-unreadable",
         progress=progress,
     )

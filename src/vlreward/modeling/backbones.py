@@ -33,13 +33,20 @@ _TYPES_WITH_OWN_ATTENTION = {
 }
 
 
-def load_backbone(folder: Path, config: PreTrainedConfig, *, dtype: torch.dtype) -> PreTrainedModel:
-    """The folder's model without its LM head, from safetensors, with no remote code.
+def load_backbone(
+    folder: Path,
+    config: PreTrainedConfig,
+    *,
+    dtype: torch.dtype,
+    model_class: type[PreTrainedModel] | None = None,
+) -> PreTrainedModel:
+    """The folder's model, from safetensors, with no remote code.
 
-    Raises CheckpointError if weights are missing, do not fit, or cannot be read.
+    Without a class of transformers given, it is the model without its LM head. Raises
+    CheckpointError if weights are missing, do not fit, or cannot be read.
     """
     try:
-        backbone, info = AutoModel.from_pretrained(
+        backbone, info = (model_class or AutoModel).from_pretrained(
             folder,
             config=config,
             dtype=dtype,

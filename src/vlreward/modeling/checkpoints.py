@@ -106,7 +106,7 @@ def load_checkpoint(
     A base model without a head gets one of kind `new_head`, or is refused where that is None.
     Raises CheckpointError if something is missing, damaged, not finite, or asks for code.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     settings = _read_settings(folder)
     state = _read_head(folder)
     if state is None and new_head is None:
@@ -126,7 +126,7 @@ def load_checkpoint(
     else:
         head = _restore_head(state, hidden_size=_hidden_size(config), folder=folder)
         settings = replace(settings, head=head.kind)
-    _check_finite({**dict(backbone.named_parameters()), **dict(head.named_parameters())}, folder)
+    check_finite({**dict(backbone.named_parameters()), **dict(head.named_parameters())}, folder)
     network = RewardNetwork(backbone, head)
     return RewardCheckpoint(network=network, settings=settings, text_folder=folder)
 
@@ -232,7 +232,7 @@ def _write_backbone(backbone: PreTrainedModel, folder: Path, *, extra: dict[str,
     An empty full model lends its naming; it holds no weights, so no LM head is written.
     """
     with torch.device("meta"):
-        full = _full_model_class(backbone.config)(backbone.config)
+        full = full_model_class(backbone.config)(backbone.config)
     prefix = full.base_model_prefix
     state = {
         f"{prefix}.{name}": tensor.detach().cpu().contiguous()
@@ -260,7 +260,8 @@ def _write_config(
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _full_model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+def full_model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class of a whole model, LM head included."""
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     multimodal = backbones.is_vision_language(config)
@@ -270,10 +271,11 @@ def _full_model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 
 
 def _architecture(config: PreTrainedConfig) -> str:
-    return _full_model_class(config).__name__
+    return full_model_class(config).__name__
 
 
-def _read_config(folder: Path) -> PreTrainedConfig:
+def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a model folder that asks for no code; raises CheckpointError."""
     check_folder(folder)
     try:
         with quiet_transformers():
@@ -316,6 +318,11 @@ def _read_settings(folder: Path) -> RewardSettings:
         ) from error
 
 
+def has_reward_head(folder: Path) -> bool:
+    """Whether the folder is a reward model's; raises CheckpointError if it cannot be read."""
+    return _read_head(folder) is not None
+
+
 def _read_head(folder: Path) -> dict[str, Tensor] | None:
     """The head's tensors by their names in our modules, or None for a base model."""
     path = folder / VALUE_HEAD_FILE
@@ -356,7 +363,8 @@ def _restore_head(
     return head
 
 
-def _check_finite(parameters: dict[str, Tensor], folder: Path) -> None:
+def check_finite(parameters: dict[str, Tensor], folder: Path) -> None:
+    """Raises CheckpointError if a weight is NaN or infinite."""
     for name, parameter in parameters.items():
         if not torch.isfinite(parameter).all():
             raise CheckpointError(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from transformers import PreTrainedConfig
+
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder
 from vlreward.collation.picture_preparation import load_picture_preparation
@@ -14,11 +18,14 @@ from vlreward.modeling.checkpoints import RewardCheckpoint
 
 def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Encoder:
     """Reads the checkpoint's text folder; raises CheckpointError if something is missing there."""
-    folder = checkpoint.text_folder
+    return encoder_of(checkpoint.text_folder, config=checkpoint.config, collation=collation)
+
+
+def encoder_of(folder: Path, *, config: PreTrainedConfig, collation: CollationConfig) -> Encoder:
+    """The encoder of a model by its folder and configuration; raises as `encoder_for`."""
     tokenizer = load_tokenizer(folder)
     control_ids = frozenset(tokenizer.control_tokens.values())
-    config = checkpoint.config
-    _refuse_misfit(tokenizer, checkpoint)
+    _refuse_misfit(tokenizer, folder, config=config)
     if not backbones.is_vision_language(config):
         return Encoder(
             TokenizerTemplate(tokenizer),
@@ -42,19 +49,19 @@ def encoder_for(checkpoint: RewardCheckpoint, collation: CollationConfig) -> Enc
     )
 
 
-def _refuse_misfit(tokenizer: Tokenizer, checkpoint: RewardCheckpoint) -> None:
+def _refuse_misfit(tokenizer: Tokenizer, folder: Path, *, config: PreTrainedConfig) -> None:
     """Raises CheckpointError if the tokenizer is of another model than the weights."""
     num_ids, num_rows = (
         max(tokenizer.hugging_face.get_vocab().values()) + 1,
-        checkpoint.config.get_text_config().vocab_size,
+        config.get_text_config().vocab_size,
     )
-    image_id = getattr(checkpoint.config, "image_token_id", None)
+    image_id = getattr(config, "image_token_id", None)
     own_image_id = tokenizer.control_tokens.get("<|image_pad|>", image_id)
     if num_ids > num_rows or (image_id is not None and own_image_id != image_id):
         raise CheckpointError(
             "tokenizer-misfit",
             value=f"a tokenizer of {num_ids} ids, <|image_pad|> being {own_image_id}",
-            place=str(checkpoint.text_folder),
+            place=str(folder),
             expected=f"at most {num_rows} ids, <|image_pad|> being {image_id}",
             mend="Copy the tokenizer files of the base model into the folder.",
         )

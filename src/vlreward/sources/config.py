@@ -18,6 +18,7 @@ Format = Literal[
     "llava-critic",
     "llava-critic-pointwise",
     "side-by-side",
+    "ranked",
     "rated",
 ]
 

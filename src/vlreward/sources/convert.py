@@ -59,16 +59,20 @@ def origin_of(row: Row, *, context: RowContext) -> Origin:
         source=context.forced_source
         or fields.optional_text(row, "source" if "source" in row else "ds_name")
         or context.default_source,
-        row_id=_row_id(row),
+        row_id=fields.optional_text(row, _id_field(row)),
         task=fields.optional_text(row, "task"),
         split=fields.optional_text(row, "split") or context.default_split,
         place=context.place,
     )
 
 
-def _row_id(row: Row) -> str | None:
-    name = next((name for name in ("row_id", "id", "idx") if name in row), "id")
-    return fields.optional_text(row, name)
+def row_id_of(row: Row) -> object:
+    """What the row gives as its own id, of whatever type; None without one."""
+    return row.get(_id_field(row))
+
+
+def _id_field(row: Row) -> str:
+    return next((name for name in ("row_id", "id", "idx") if name in row), "id")
 
 
 def judgment_of(row: Row) -> Judgment:
@@ -88,8 +92,12 @@ def fill(
     context: RowContext,
     pictures: PictureReader,
     answer_names: tuple[str, ...] = ("chosen", "rejected"),
+    allow_empty: bool = False,
 ) -> tuple[Prompt, tuple[tuple[Part, ...], ...]]:
-    """The draft's prompt and answers with their pictures, none of them empty."""
+    """The draft's prompt and answers with their pictures.
+
+    Raises DataError on an empty prompt, and on an empty answer unless that is allowed.
+    """
     fields.check_modalities(row)
     bound = _bind(replace(draft, prompt=with_system(draft, row)), row=row)
 
@@ -105,8 +113,9 @@ def fill(
     _check_prompt(prompt)
     named = zip(bound.answers, answer_names, strict=True)
     answers = tuple(read(parts, field=name) for parts, name in named)
-    for answer, name in zip(answers, answer_names, strict=True):
-        _check_answer(answer, field=name)
+    if not allow_empty:
+        for answer, name in zip(answers, answer_names, strict=True):
+            _check_answer(answer, field=name)
     return prompt, answers
 
 

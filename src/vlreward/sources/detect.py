@@ -12,6 +12,7 @@ from vlreward.sources import (
     neutral,
     published,
     question,
+    ranked,
     sharegpt,
     side_by_side,
     trl,
@@ -30,7 +31,16 @@ PAIR_FORMS: Mapping[str, Form] = {
     "question": question.draft,
     "llava-critic": llava_critic.draft,
     "side-by-side": side_by_side.draft,
+    "ranked": ranked.draft,
 }
+
+_FITS: Mapping[str, Callable[[Row], bool]] = {
+    "llava-critic": llava_critic.fits,
+    "question": question.fits,
+    "side-by-side": side_by_side.fits,
+    "ranked": ranked.fits,
+}
+"""Forms whose own module knows their rows."""
 
 _DESCRIPTIONS = (
     "trl (chosen, rejected, and prompt unless it is implicit), "
@@ -38,8 +48,8 @@ _DESCRIPTIONS = (
     "ms-swift (messages, rejected_response or rejected_messages), "
     "neutral (prompt, chosen, rejected as text, images), question (question, chosen, rejected, "
     "image), llava-critic (conversations that judge two answers, image), side-by-side (prompt or "
-    "instruction, response_a and response_b, score or votes) and vlreward (written by "
-    "this package)"
+    "instruction, response_a and response_b, score or votes), ranked (query, response, "
+    "human_ranking) and vlreward (written by this package)"
 )
 _SPELLINGS = ("chosen", "rejected", "conversations", "messages", "rejected_response")
 
@@ -47,13 +57,9 @@ _SPELLINGS = ("chosen", "rejected", "conversations", "messages", "rejected_respo
 def forms_of(row: Row) -> list[str]:
     """The names of the forms that the row's fields fit; one, unless it is unknown or ambiguous."""
     has = {name for name, value in row.items() if value is not None}
-    found = []
-    if llava_critic.fits(row):
-        found.append("llava-critic")
-    if question.fits(row):
-        return [*found, "question"]
-    if side_by_side.fits(row):
-        found.append("side-by-side")
+    found = [name for name, fits in _FITS.items() if fits(row)]
+    if "question" in found:
+        return found
     if "messages" in has and has & {"rejected_response", "rejected_messages"}:
         found.append("ms-swift")
     if {"chosen_messages", "rejected_messages"} <= has:

@@ -70,6 +70,11 @@ def is_row(value: object) -> TypeGuard[Row]:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
+def is_writable(text: str) -> bool:
+    """Whether the text can be written as UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def text(value: object, *, field: str) -> str:
     """The value as text that can be written as UTF-8."""
     if not isinstance(value, str):

@@ -32,7 +32,7 @@ def find_files(path: str) -> list[Path]:
     """The data files that a file, folder or glob names, sorted.
 
     Of a folder, its .parquet files; without any, its .jsonl files; without these, its .json files.
-    Raises DataError if there are none, or one is of an unknown kind.
+    Raises DataError if there are none, or one is of an unknown kind or its name is not UTF-8.
     """
     try:
         files = _named_files(path)
@@ -48,6 +48,14 @@ def find_files(path: str) -> list[Path]:
         )
     for file in files:
         _reader_for(file)
+        if not fields.is_writable(str(file)):
+            raise DataError(
+                "file-name",
+                value=fields.describe(str(file)),
+                place=ascii(path),
+                expected="a name in UTF-8, which ledgers and cards can write",
+                mend="Rename the file.",
+            )
     return files
 
 

@@ -3,13 +3,15 @@
 `prompt`, `chosen` and `rejected` are lists of {role, content}; content is always a list of parts,
 {"type": "text", "text": …} or {"type": "image"}. The image parts take the pictures of `images`,
 embedded as {bytes, path}, in the order prompt, chosen, rejected; a picture that is shown twice is
-listed twice. A marker inside a text is just text. `id` is the pair's content hash, `row_id` the id
+listed twice. A marker inside a text is just text. A set without any pictures has plain texts for
+contents and no `images`. `id` is the pair's content hash, `row_id` the id
 in the data set that the pair came from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from vlreward.records import Part, Picture, PreferencePair
 from vlreward.sources import fields
@@ -17,6 +19,8 @@ from vlreward.sources.attachments import images_of
 from vlreward.sources.content import Draft, check_counts
 from vlreward.sources.fields import Row
 from vlreward.sources.messages import parse_answer, parse_conversation
+
+MESSAGE_COLUMNS = ("prompt", "chosen", "rejected")
 
 
 def draft(row: Row) -> Draft:
@@ -59,6 +63,17 @@ def to_row(pair: PreferencePair, *, images: list[object]) -> dict[str, object]:
         "chosen_model": pair.chosen.model,
         "rejected_model": pair.rejected.model,
     }
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, object]:
+    """A row of `to_row` without pictures, its contents as plain texts."""
+    plain = {name: value for name, value in row.items() if name != "images"}
+    for name in MESSAGE_COLUMNS:
+        plain[name] = [
+            {**message, "content": "".join(part["text"] for part in message["content"])}
+            for message in row[name]
+        ]
+    return plain
 
 
 def _parts(content: Iterable[Part], *, field: str) -> list[dict[str, str | None]]:

@@ -117,6 +117,28 @@ def pairs_of(
         yield from sorted(pairs, key=_widest_first)[:max_pairs]
 
 
+def rows_of_answers(answers: Iterable[RatedAnswer]) -> Iterator[tuple[RatedAnswer, ...]]:
+    """The answers of each row together; they come in the order of rows."""
+    for _, row in itertools.groupby(answers, key=lambda one: one.origin.place):
+        yield tuple(row)
+
+
+def unpaired(row: Sequence[RatedAnswer], *, min_gap: float) -> DataError:
+    """The error of a row none of whose answers is in a pair."""
+    ratings = ", ".join(f"{one.rating:g}" for one in row)
+    error = DataError(
+        "rating-unpaired",
+        value=f"answers rated {ratings}",
+        place=row[0].origin.place,
+        expected="another answer to the same prompt, among its pairs with the widest gaps, whose "
+        "rating differs" + (f" by at least {min_gap:g}" if min_gap else ""),
+        mend="Read the whole set, without a limit; or change min_rating_gap or "
+        "max_pairs_per_prompt.",
+    )
+    error.row_id = row[0].origin.row_id
+    return error
+
+
 def _rated_once(group: Sequence[RatedAnswer]) -> list[RatedAnswer]:
     """Each answer once, with its mean rating and the first origin by the alphabet."""
     by_response: dict[Response, list[RatedAnswer]] = {}

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from vlreward.errors import DataError, require
 from vlreward.pictures import PictureStore
-from vlreward.records import PreferencePair
+from vlreward.records import PreferencePair, Prompt, Response
 from vlreward.sources import fields
 from vlreward.sources.attachments import PictureReader
 from vlreward.sources.comparisons import (
@@ -19,7 +19,7 @@ from vlreward.sources.comparisons import (
     to_comparison,
 )
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.convert import RowContext, to_pair
+from vlreward.sources.convert import RowContext, row_id_of, to_pair
 from vlreward.sources.detect import PAIR_FORMS, forms_of, unknown_form
 from vlreward.sources.fields import Row
 from vlreward.sources.files import RawRow, find_files, read_rows
@@ -30,7 +30,9 @@ from vlreward.sources.ratings import (
     RatedForm,
     pairs_of,
     rated_forms_of,
+    rows_of_answers,
     to_rated_answers,
+    unpaired,
 )
 
 _ROWS_TO_TELL_FORM = 100
@@ -64,12 +66,13 @@ def read_preferences(
 ) -> Iterator[PreferencePair | DataError]:
     """The pairs of a data set, one row at a time; a row that is not a pair yields its error.
 
-    Rated answers are read to the end before their pairs come, as a prompt's may lie anywhere.
+    Rated answers are read to the end before their pairs come, as a prompt's may lie anywhere; rows
+    that are in no pair then come as `rating-unpaired`.
     Pictures given by path stay where they are; embedded ones go to the store, or without one stay
     in memory. Raises DataError if the data as a whole cannot be read: no such file, a damaged
     file, rows of no known form, no rows. `load_dataset` stands for `datasets.load_dataset`.
     """
-    return _read_pairs(_open(config, load_dataset=load_dataset), config=config, store=store)
+    return _read_pairs(open_rows(config, load_dataset=load_dataset), config=config, store=store)
 
 
 def load_preferences(
@@ -95,8 +98,8 @@ def read_comparisons(
     """Scoring input, one row at a time; a row that cannot be scored yields its error.
 
     Rows are {prompt, responses, images?, id?}, where prompt and each response are text with
-    markers, messages or content parts, or they are pairs of any form. Raises as `read_preferences`
-    does.
+    markers, messages or content parts, or conversations whose last turn is the response, or they
+    are pairs of any form. Raises as `read_preferences` does.
     """
     require(
         config.format == "auto" or config.format in COMPARISON_FORMS,
@@ -104,7 +107,7 @@ def read_comparisons(
         value=config.format,
         expected=f"auto or one of {', '.join(COMPARISON_FORMS)}, to score rows",
     )
-    return _read_comparisons(_open(config), config=config, store=store)
+    return _read_comparisons(open_rows(config), config=config, store=store)
 
 
 def load_comparisons(
@@ -117,6 +120,17 @@ def load_comparisons(
             raise item
         found.append(item)
     return found
+
+
+def open_rows(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
+    """The rows as they lie in their files or on the hub, lazily, of whatever form and split.
+
+    Raises DataError if the data is not there.
+    """
+    if config.is_hub:
+        return open_hub(config, load_dataset=load_dataset)
+    files = find_files(config.path)
+    return itertools.chain.from_iterable(read_rows(file) for file in files)
 
 
 class _Convert(Protocol[F_contra, T_co]):
@@ -139,7 +153,7 @@ def _read_pairs(
 def _read_comparisons(
     rows: Iterator[RawRow], *, config: SourceConfig, store: PictureStore | None
 ) -> Iterator[Comparison | DataError]:
-    also = "responses (prompt, responses), "
+    also = "responses (prompt, responses), conversation (messages or conversations alone), "
     name, rows = _tell_form(rows, config=config, forms_of=comparison_forms_of, also=also)
     form = None if name is None else COMPARISON_FORMS[name]
     yield from _read(rows, form=form, convert=to_comparison, config=config, store=store)
@@ -152,25 +166,27 @@ def _any_forms_of(row: Row) -> list[str]:
 def _read_rated(
     rows: Iterator[RawRow], *, form: RatedForm, config: SourceConfig, store: PictureStore | None
 ) -> Iterator[PreferencePair | DataError]:
-    """The refused rows as they come; once all are read, the pairs that the others make."""
+    """The refused rows as they come; once all are read, the pairs that the others make.
+
+    Then come the errors of the rows that are in no pair.
+    """
     answers: list[RatedAnswer] = []
     for item in _read(rows, form=form, convert=to_rated_answers, config=config, store=store):
         if isinstance(item, DataError):
             yield item
         else:
             answers += item
-    pairs = pairs_of(answers, min_gap=config.min_rating_gap, max_pairs=config.max_pairs_per_prompt)
-    first = next(pairs, None)
-    if first is None and answers:
-        raise _no_pairs(config, answers)
-    yield from () if first is None else itertools.chain((first,), pairs)
-
-
-def _open(config: SourceConfig, *, load_dataset: LoadDataset | None = None) -> Iterator[RawRow]:
-    if config.is_hub:
-        return open_hub(config, load_dataset=load_dataset)
-    files = find_files(config.path)
-    return itertools.chain.from_iterable(read_rows(file) for file in files)
+    used: set[tuple[Prompt, Response]] = set()
+    for pair in pairs_of(
+        answers, min_gap=config.min_rating_gap, max_pairs=config.max_pairs_per_prompt
+    ):
+        used |= {(pair.prompt, pair.chosen), (pair.prompt, pair.rejected)}
+        yield pair
+    yield from (
+        unpaired(row, min_gap=config.min_rating_gap)
+        for row in rows_of_answers(answers)
+        if not any((one.prompt, one.response) in used for one in row)
+    )
 
 
 def _read(
@@ -254,26 +270,14 @@ def _context(raw: RawRow, *, config: SourceConfig) -> RowContext:
 
 def _placed(error: DataError, raw: RawRow) -> DataError:
     """The error with the row's place, and its id where it has one, before its own."""
-    row_id = None if isinstance(raw.row, DataError) else raw.row.get("id")
+    row_id = None if isinstance(raw.row, DataError) else row_id_of(raw.row)
     known = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
     place = f"{raw.place} (id {fields.describe_id(row_id)})" if known else raw.place
     placed = error.at(place)
-    placed.row_id = row_id if isinstance(row_id, str) else None
-    if known and placed.row_id is None:
-        placed.row_id = fields.describe_id(row_id)
+    if known:
+        is_plain = isinstance(row_id, str) and fields.is_writable(row_id)
+        placed.row_id = str(row_id) if is_plain else fields.describe_id(row_id)
     return placed
-
-
-def _no_pairs(config: SourceConfig, answers: Sequence[RatedAnswer]) -> DataError:
-    num_prompts = len({answer.prompt for answer in answers})
-    return DataError(
-        "ratings-make-no-pair",
-        value=f"{len(answers)} rated answers to {num_prompts} prompts",
-        place=config.path,
-        expected="two answers to one prompt whose ratings differ"
-        + (f" by at least {config.min_rating_gap:g}" if config.min_rating_gap else ""),
-        mend="Read the whole set, without a limit; or lower min_rating_gap.",
-    )
 
 
 def _nothing_read(config: SourceConfig, other_splits: set[str]) -> DataError:

@@ -11,7 +11,7 @@ from typing import Any
 from vlreward.durable import written_atomically
 from vlreward.pictures import read_bytes
 from vlreward.records import PreferencePair
-from vlreward.sources.published import to_row
+from vlreward.sources.published import MESSAGE_COLUMNS, plain_row, to_row
 
 _GROUP_ROWS = 256
 _GROUP_BYTES = 32 * 2**20
@@ -38,8 +38,11 @@ _MIME_TYPES = (
 )
 
 
-def write_parquet(pairs: Iterable[PreferencePair], path: Path) -> int:
+def write_parquet(pairs: Iterable[PreferencePair], path: Path, *, has_pictures: bool = True) -> int:
     """Writes the published form (see `published`) and returns the number of rows.
+
+    Without pictures there is no column `images` and contents are plain texts, which every chat
+    template takes: TRL takes a set with such a column for one that needs a vision model.
 
     `datasets.load_dataset("parquet", data_files=…)` opens the file with `images` as a list of
     `Image`; `read_preferences` gives back equal pairs. The file appears whole or not at all, and
@@ -48,11 +51,12 @@ def write_parquet(pairs: Iterable[PreferencePair], path: Path) -> int:
     """
     import pyarrow.parquet as pq
 
-    schema = _schema()
+    schema = _schema(has_pictures=has_pictures)
     num_rows = 0
     with written_atomically(path) as handle, pq.ParquetWriter(handle, schema) as writer:
         for rows in _groups(pairs):
-            writer.write_table(_table(rows, schema))
+            told = rows if has_pictures else [plain_row(row) for row in rows]
+            writer.write_table(_table(told, schema))
             num_rows += len(rows)
     return num_rows
 
@@ -96,33 +100,34 @@ def _table(rows: list[dict[str, object]], schema: Any) -> Any:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _schema() -> Any:
+def _schema(*, has_pictures: bool) -> Any:
     """The columns' Arrow types, with the note that makes `datasets` decode `images`."""
     import pyarrow as pa
 
     parts = pa.list_(pa.struct([("type", pa.string()), ("text", pa.string())]))
-    messages = pa.list_(pa.struct([("role", pa.string()), ("content", parts)]))
+    content = parts if has_pictures else pa.string()
+    messages = pa.list_(pa.struct([("role", pa.string()), ("content", content)]))
     images = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     columns = {
         "id": pa.string(),
-        **dict.fromkeys(("prompt", "chosen", "rejected"), messages),
-        "images": images,
+        **dict.fromkeys(MESSAGE_COLUMNS, messages),
+        **({"images": images} if has_pictures else {}),
         **dict.fromkeys(_TEXT_COLUMNS, pa.string()),
         **dict.fromkeys(_NUMBER_COLUMNS, pa.float64()),
     }
-    note = json.dumps({"info": {"features": _features()}})
+    note = json.dumps({"info": {"features": _features(has_pictures=has_pictures)}})
     return pa.schema(list(columns.items()), metadata={"huggingface": note})
 
 
-def _features() -> dict[str, object]:
+def _features(*, has_pictures: bool) -> dict[str, object]:
     """The same columns as `datasets` features, in the spelling that all its versions read."""
     text = {"dtype": "string", "_type": "Value"}
     number = {"dtype": "float64", "_type": "Value"}
-    messages = [{"role": text, "content": [{"type": text, "text": text}]}]
+    content: object = [{"type": text, "text": text}] if has_pictures else text
     return {
         "id": text,
-        **dict.fromkeys(("prompt", "chosen", "rejected"), messages),
-        "images": [{"_type": "Image"}],
+        **{name: [{"role": text, "content": content}] for name in MESSAGE_COLUMNS},
+        **({"images": [{"_type": "Image"}]} if has_pictures else {}),
         **dict.fromkeys(_TEXT_COLUMNS, text),
         **dict.fromkeys(_NUMBER_COLUMNS, number),
     }

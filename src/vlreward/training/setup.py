@@ -112,8 +112,7 @@ def read_data(
 
 def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[PreferencePair]:
     """The pairs a stage trains on; raises DataError if there are none."""
-    wanted = {"multimodal": (True,), "text": (False,), "all": (True, False)}[stage.select]
-    selected = [pair for pair in pairs if pair.has_pictures in wanted]
+    selected = [pair for pair in pairs if is_selected(pair, stage)]
     if not selected:
         raise DataError(
             "stage-without-pairs",
@@ -123,6 +122,11 @@ def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[Pr
             mend="Add such data, or leave the stage out of `stages`.",
         )
     return selected
+
+
+def is_selected(pair: PreferencePair, stage: StageConfig) -> bool:
+    """Whether a stage trains on the pair."""
+    return stage.select == "all" or pair.has_pictures == (stage.select == "multimodal")
 
 
 def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:

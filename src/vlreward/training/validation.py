@@ -12,16 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
-from vlreward.records import Message, Picture, PreferencePair
-
-_Z_95 = 1.959964
-
-
-class Interval(NamedTuple):
-    """A 95 % confidence interval of a share."""
-
-    low: float
-    high: float
+from vlreward.records import PreferencePair
+from vlreward.statistics import Interval, wilson_interval
 
 
 class Share(NamedTuple):
@@ -117,15 +109,6 @@ def task_of(pair: PreferencePair) -> str:
     return pair.origin.task or pair.origin.source
 
 
-def wilson_interval(num_right: int, num_all: int) -> Interval:
-    """Wilson's score interval at 95 % (Wilson 1927)."""
-    share = num_right / num_all
-    z2 = _Z_95**2 / num_all
-    centre = share + z2 / 2
-    spread = _Z_95 * math.sqrt(share * (1 - share) / num_all + z2 / (4 * num_all))
-    return Interval(max(0.0, (centre - spread) / (1 + z2)), min(1.0, (centre + spread) / (1 + z2)))
-
-
 def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> list[PreferencePair]:
     """The control: each prompt borrows the pictures of another pair of its task.
 
@@ -143,22 +126,9 @@ def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> lis
             own = set(pair.prompt.pictures)
             others = [o.prompt.pictures for o in group if own.isdisjoint(o.prompt.pictures)]
             if others:
-                shuffled.append(_with_pictures(pair, generator.choice(others)))
+                prompt = pair.prompt.with_pictures(generator.choice(others))
+                shuffled.append(replace(pair, prompt=prompt))
     return shuffled
-
-
-def _with_pictures(pair: PreferencePair, pictures: Sequence[Picture]) -> PreferencePair:
-    source = iter(pictures)
-    messages = tuple(
-        Message(
-            role=message.role,
-            content=tuple(
-                next(source) if isinstance(part, Picture) else part for part in message.content
-            ),
-        )
-        for message in pair.prompt.messages
-    )
-    return replace(pair, prompt=replace(pair.prompt, messages=messages))
 
 
 def _summarise(task: str, margins: Sequence[float]) -> TaskResult:

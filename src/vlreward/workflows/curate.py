@@ -18,11 +18,13 @@ from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import Curated, curate, rehearse
+from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
 from vlreward.durable import (
     AtomicFolder,
     verify_manifest,
+    write_bytes_atomically,
     write_json_atomically,
     write_text_atomically,
 )
@@ -41,6 +43,7 @@ from vlreward.sources.exports import export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
 
@@ -57,7 +60,8 @@ def curate_sets(
     `environment` holds the keys of endpoints by the names that the configuration gives;
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
     start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
-    changed since the run began, and ConfigError if the money does not reach.
+    changed since the run began, ConfigError if the money does not reach, and Waiting if people
+    have to decide first.
     """
     finished = Path(config.output) / "set"
     with (
@@ -116,6 +120,9 @@ def _started(
     """The run's folder, for this process alone, with all rows read."""
     for source in _all_sources(config):
         find_source(source)
+    for step in config.steps:
+        if isinstance(step, RegenerateWeak):
+            surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
     output = Path(config.output)
     with only_writer(output):
@@ -130,7 +137,13 @@ def _started(
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(journal=journal, budget=budget, environment=environment or {})
-            bench = Bench(folder=work, embedder=embedder, calls=calls)
+            bench = Bench(
+                folder=work,
+                embedder=embedder,
+                calls=calls,
+                fitters=trainer_fitter,
+                annotation=output / "annotation",
+            )
             yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
 
@@ -191,24 +204,25 @@ def _publish(
     folder: Path, *, rows: Frame, curated: Curated, read: ReadIn, command: Sequence[str]
 ) -> None:
     """Writes the set, its ledger and its card."""
-    funnel = Funnel(
-        num_read=read.num_read,
-        left={"read as pairs": read.num_read - len(read.refused), **curated.left},
-    )
+    funnel = Funnel(num_read=read.num_read, num_refused=len(read.refused), passed=curated.passed)
     entries = [*read.refused, *curated.entries]
-    assert funnel.num_kept + len(entries) == funnel.num_read, (
-        "kept and dropped are all that is read"
+    assert funnel.num_kept + len(entries) == funnel.num_read + funnel.num_added, (
+        "kept and dropped are all that is read and made"
     )
-    _write_shards(pairs_of(curated.rows), folder)
+    _write_shards(pairs_of(curated.rows), folder, has_pictures=_has_pictures(curated.rows))
     ledger.write(entries, folder / "ledger.parquet")
     draw_funnel(funnel, folder / "funnel.png")
+    for exhibit in curated.exhibits:
+        if exhibit.plot is not None:
+            write_bytes_atomically(folder / exhibit.plot.name, exhibit.plot.read_bytes())
     text = card(
         title=folder.parent.name,
         command=command,
         funnel=funnel,
         kept=map(_content, _columns(curated.rows)),
+        exhibits=curated.exhibits,
         entries=entries,
-        texts=_texts(rows, entries),
+        texts=_texts(rows, entries) | _texts(curated.rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
 
@@ -223,13 +237,19 @@ def _export(
     progress.say(f"{form}: {found.num_rows} rows written, {len(lines)} cannot be said in it.")
 
 
-def _write_shards(pairs: Iterator[PreferencePair], folder: Path) -> None:
+def _has_pictures(rows: Frame) -> bool:
+    shown = rows.where(daft().col("pictures").list_count() > 0)
+    return bool(shown.limit(1).count_rows())
+
+
+def _write_shards(pairs: Iterator[PreferencePair], folder: Path, *, has_pictures: bool) -> None:
     """Files of 10,000 pairs; one without any where there are none."""
     number = 0
     while True:
         shard = list(islice(pairs, _SHARD_PAIRS))
         if number == 0 or shard:
-            write_parquet(shard, folder / "data" / f"train-{number:05d}.parquet")
+            path = folder / "data" / f"train-{number:05d}.parquet"
+            write_parquet(shard, path, has_pictures=has_pictures)
         if len(shard) < _SHARD_PAIRS:
             return
         number += 1
@@ -254,7 +274,7 @@ def _content(row: dict[str, object]) -> Content:
 
 
 def _texts(rows: Frame, entries: Sequence[Entry]) -> dict[str, Content]:
-    """The pairs of the ledger's examples, by id."""
+    """Those pairs of the ledger's examples that are among the rows, by id."""
     named = {one for entry in examples_of(entries) for one in (entry.id, entry.because)}
     wanted = sorted(one for one in named if one)
     if not wanted:

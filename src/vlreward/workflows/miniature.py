@@ -23,6 +23,7 @@ from vlreward.workflows.world_exam import HEADINGS, ExamResult, WorldExam
 from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
 from vlreward.world.preferences import make_pairs, make_text_pairs
+from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Split
 
 _NUM_VALIDATION_PICTURES = 153
@@ -30,6 +31,8 @@ _NUM_VALIDATION_TEXT_PAIRS = 60
 _NUM_EXAM_PICTURES = 3060
 _NUM_EXAM_TEXT_PAIRS = 1800
 _EXAM_SEED = 0
+_TEXT_FAMILIES_TO_LEARN = (*TEXT_FAMILIES, *["text arithmetic"] * 3)
+"""Sums take more examples than the rest."""
 
 
 def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:
@@ -56,7 +59,7 @@ def make_reward_model(
         require(value >= 1, place=key, value=value, expected="1 or more")
     drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
     with only_writer(output):
-        if not _is_drawn(output / "data" / "drawn.json", drawn):
+        if not is_drawn(output / "data" / "drawn.json", drawn):
             _write_pairs(
                 train_file,
                 split="train",
@@ -142,7 +145,7 @@ def add_card(folder: Path, card: str) -> None:
     write_manifest(folder)
 
 
-def _is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
+def is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
     """Whether the run's pairs are there; raises ConfigError if they are other ones."""
     if not note.exists():
         return False
@@ -162,5 +165,6 @@ def _write_pairs(
     path: Path, *, split: Split, num_pictures: int, num_text_pairs: int, seed: int
 ) -> None:
     pairs = [one.pair for one in make_pairs(num_pictures=num_pictures, seed=seed, split=split)]
-    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split)
+    families = _TEXT_FAMILIES_TO_LEARN if split == "train" else tuple(TEXT_FAMILIES)
+    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split, families=families)
     write_parquet([*pairs, *(one.pair for one in texts)], path)

@@ -27,6 +27,8 @@ from vlreward.world.endpoint.protocol import (
 from vlreward.world.endpoint.roles import reply
 from vlreward.world.endpoint.truth import WorldTruth
 
+_PASSING = tuple(one.name for one in fields(FaultRates) if one.name != "refusal")
+"""Faults that another attempt may escape."""
 _SERVER_ERRORS = {
     500: "The server had an error while processing your request.",
     502: "Bad gateway.",
@@ -109,7 +111,7 @@ class Application:
         texts = reply(request, self._truth, self.config)
         attempt = self._cashier.arrive(request)
         rng = draw(self.config.error_seed, "fault", request.digest, attempt)
-        match _draw_fault(self.config.faults, rng):
+        match _draw_passing_fault(self.config.faults, rng):
             case "rate_limit":
                 return self._limited()
             case "server_error":
@@ -118,10 +120,17 @@ class Application:
                 return None
             case "torn":
                 return self._paid(request, complete(request, texts), tear=rng)
-            case "refusal":
-                said = refuse(rng.getrandbits(16)) if rng.random() < 0.5 else None
-                return self._paid(request, refuse_completion(request, said))
-        return self._paid(request, complete(request, texts))
+        return self._paid(request, self._refused(request) or complete(request, texts))
+
+    def _refused(self, request: ChatRequest) -> Completion | None:
+        """A refusal, where the request meets one: at every attempt that nothing else befalls."""
+        rates = self.config.faults
+        passing = sum(getattr(rates, name) for name in _PASSING)
+        rng = draw(self.config.error_seed, "refusal", request.digest)
+        if rng.random() * (1 - passing) >= rates.refusal:
+            return None
+        said = refuse(rng.getrandbits(16)) if rng.random() < 0.5 else None
+        return refuse_completion(request, said)
 
     def _limited(self) -> Reply:
         message = "Rate limit reached. Please try again later."
@@ -157,11 +166,11 @@ def _failed(rng: Random) -> Reply:
     return Reply(status=status, content=error_body(message, code=str(status), kind="server_error"))
 
 
-def _draw_fault(rates: FaultRates, rng: Random) -> str | None:
+def _draw_passing_fault(rates: FaultRates, rng: Random) -> str | None:
     """The name of a rate, each as often as it says; None for no fault."""
     place = rng.random()
-    for one in fields(rates):
-        place -= getattr(rates, one.name)
+    for name in _PASSING:
+        place -= getattr(rates, name)
         if place < 0:
-            return one.name
+            return name
     return None

@@ -48,7 +48,8 @@ class FaultRates:
     torn: float = 0.0
     """A body cut in its middle; its Content-Length is the whole body's or the rest's."""
     refusal: float = 0.0
-    """A reply without an answer: `message.refusal`, or `finish_reason` content_filter."""
+    """A reply without an answer: `message.refusal`, or `finish_reason` content_filter. Whoever asks
+    the same again is refused again."""
 
     def __post_init__(self) -> None:
         rates = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -1,4 +1,4 @@
-"""The judge: which of two known answers is better, or how good one is."""
+"""The judge: which of two known answers is better, how good one is, or what a question is about."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from vlreward.world.endpoint.config import WorldEndpointConfig
 from vlreward.world.endpoint.draws import draw
 from vlreward.world.endpoint.phrases import Phrases
 from vlreward.world.endpoint.protocol import ChatRequest, RequestError
-from vlreward.world.endpoint.truth import RANKS, Problem, WorldTruth
+from vlreward.world.endpoint.truth import FIELDS, RANKS, Problem, WorldTruth
 
 _RATINGS = {4: 10, 3: 7, 2: 5, 1: 2}
 """Ratings by rank; 11 less a rating is the opposite one."""
+_NUM_ANSWERS = {"better": 2, "rating": 1, "score": 1, "field": 0}
+"""What a verdict can say, and of how many answers."""
+_FIELD_WORDS = re.compile(r"\bfield of study\b", re.IGNORECASE)
 _RATING_WORDS = re.compile(r"\b(rate|rating|score)\b", re.IGNORECASE)
 _THOUGHTS = re.compile(r"<think>((?!<think>).)*?</think>", re.DOTALL)
 _CLOSING = frozenset("\n\r<\"'`“”’»*]})|")
@@ -26,17 +29,18 @@ _Verdict = dict[str, str | int | float]
 def judge(
     request: ChatRequest, truth: WorldTruth, config: WorldEndpointConfig, *, choice: int
 ) -> str:
-    """The reply to a request to compare two answers, or to rate one from 1 to 10.
+    """The reply to a request to compare two answers, to rate one from 1 to 10, or to name a field.
 
     It is JSON where the request asks for it, else a line a field: `better` (first, second or
     equal) or `rating`, then `confidence` and `reason`; of these the ones that a schema has, which
-    may say `score` for `rating`. Without a schema one answer is rated if the words ask for that,
-    and two are compared. Raises RequestError for a schema with none of the three.
+    may say `score` for `rating`. A field of study is `field` and `reason`. Without a schema a
+    field of study is named and one answer rated if the words ask for that, and two are compared.
+    Raises RequestError for a schema with none of the four.
     """
     seen = _look(request, truth)
     field = _field(request, seen)
-    answers = seen.answers(2 if field == "better" else 1)
-    if seen.problem is None or not answers:
+    answers = seen.answers(_NUM_ANSWERS[field])
+    if seen.problem is None or len(answers) < _NUM_ANSWERS[field]:
         verdict = _unsure(field)
     else:
         case: tuple[object, ...] = (request.digest, choice)
@@ -46,6 +50,8 @@ def judge(
         errs = rng.random() < config.judge.error_rate
         if field == "better":
             verdict = _compare(seen.problem, answers, rng, errs=errs)
+        elif field == "field":
+            verdict = _name_field(seen.problem, errs=errs)
         else:
             verdict = _rate(seen.problem, answers[0], rng, field=field, errs=errs)
     if request.properties:
@@ -87,24 +93,28 @@ def _look(request: ChatRequest, truth: WorldTruth) -> _Seen:
 
 
 def _field(request: ChatRequest, seen: _Seen) -> str:
-    """Which field of the verdict is asked for: better, rating or score."""
+    """Which field of the verdict is asked for: better, rating, score or field."""
     if request.properties:
-        for name in ("better", "rating", "score"):
+        for name in _NUM_ANSWERS:
             if name in request.properties:
                 return name
         raise RequestError(
             "unsupported-schema",
             value=", ".join(sorted(request.properties)),
             place="response_format.json_schema.schema.properties",
-            expected="better, rating or score, which world-judge can fill in",
+            expected="better, rating, score or field, which world-judge can fill in",
             mend="Change the schema's fields.",
         )
+    if _FIELD_WORDS.search(request.text):
+        return "field"
     is_rating = len(seen.apart) < 2 and _RATING_WORDS.search(request.text)
     return "rating" if is_rating else "better"
 
 
 def _unsure(field: str) -> _Verdict:
     reason = "I do not know the question or not all of the answers, so I cannot tell."
+    if field == "field":
+        return {field: FIELDS[-1], "reason": reason}
     return {field: "equal" if field == "better" else 5, "confidence": 0.0, "reason": reason}
 
 
@@ -131,6 +141,11 @@ def _rate(problem: Problem, answer: str, rng: Random, *, field: str, errs: bool)
     rating = 11 - rating if errs else rating
     reason = f"The answer is {'good' if rating > 5 else 'poor'}."
     return {field: rating, "confidence": _confidence(rng, errs=errs), "reason": reason}
+
+
+def _name_field(problem: Problem, *, errs: bool) -> _Verdict:
+    field = next(one for one in FIELDS if (one == problem.field) != errs)
+    return {"field": field, "reason": f"What one has to know is {field}."}
 
 
 def _confidence(rng: Random, *, errs: bool) -> float:

@@ -28,6 +28,10 @@ RANKS: dict[Quality, int] = {
 """How good each quality is: of two answers, the one of the higher rank is better."""
 
 
+FIELDS = ("mathematics", "other")
+"""The fields of study that the world's questions are of."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solution:
     """One content of an answer in its concise forms."""
@@ -55,6 +59,8 @@ class Problem:
     """Plausible and wrong ones; there may be none."""
     qualities: Mapping[str, Quality]
     """Every known answer's text with its quality."""
+    field: str
+    """The field of study: mathematics where one has to count or compute, else other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +176,18 @@ def _problem(text: str, pairs: Sequence[WorldPair]) -> Problem:
         right = _solution(asked.question.answer)
         opposites = dict.fromkeys(one.opposite for one in pairs if one.opposite)
         wrong = tuple(map(_solution, opposites))
-    return Problem(text=text, right=right, wrong=wrong, qualities=_qualities(right, wrong, pairs))
+    return Problem(
+        text=text,
+        right=right,
+        wrong=wrong,
+        qualities=_qualities(right, wrong, pairs),
+        field=_field(pairs[0]),
+    )
+
+
+def _field(pair: WorldPair) -> str:
+    computes = pair.skill in ("counting", "arithmetic") or pair.family == "text arithmetic"
+    return FIELDS[0] if computes else FIELDS[1]
 
 
 def _solution(answer: Answer) -> Solution:

@@ -1,0 +1,1 @@
+"""How far a benchmark's figures can be trusted, and what else the outcomes tell."""

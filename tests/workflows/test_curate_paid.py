@@ -1,0 +1,168 @@
+"""`vlreward curate` with a judge over HTTP: the endpoint's bill against cap, estimate, ledger."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support.endpoint import pairs, truth
+from tests.workflows.judging import (
+    MIX,
+    bill_id,
+    judge_at,
+    recipe,
+    silent_rows,
+    world_config,
+    write_sources,
+)
+from vlreward import configuration
+from vlreward.cli import run
+from vlreward.curation import ledger
+from vlreward.errors import ConfigError
+from vlreward.generation.client import Connection
+from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.outcomes import Failure
+from vlreward.generation.verdicts import pair_requests
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.read import load_preferences
+from vlreward.workflows.curate import curate_sets
+from vlreward.world.endpoint.config import FaultRates
+from vlreward.world.endpoint.server import WorldEndpoint
+from vlreward.world.endpoint.truth import WorldTruth
+from vlreward.world.preferences import make_pairs
+
+COMMAND = ["vlreward", "curate"]
+LARGEST = 10_000
+"""Bytes of a request's body; requests with a large picture get a 413."""
+
+
+def charged(endpoint):
+    """Dollars for all replies that were sent, torn ones too."""
+    bill = endpoint.bill
+    return bill.dollars + sum(one.torn_dollars for one in bill.models.values())
+
+
+def outcomes(rows, *, judge, output):
+    """What the journal knows of every request about the rows, by its name in the bill."""
+    with ReplyJournal(output / "replies.sqlite") as journal:
+        requests = pair_requests(rows, connection=Connection(endpoint=judge, journal=journal))
+        known = {bill_id(one, endpoint=judge): journal.find(one.key) for one in requests}
+    return {name: one for name, one in known.items() if one is not None}
+
+
+def check_cap(tmp_path, *, rows, world, cap, faults):
+    """Runs until the cap stops it; again, to no effect; and with a larger cap to the end."""
+    sources = write_sources(tmp_path, rows)
+    served = world_config(faults=faults, retry_after_seconds=0)
+    with WorldEndpoint(world, served) as endpoint:
+        judge = judge_at(endpoint.base_url, max_concurrency=64)
+        config = recipe(sources, judge=judge, output=tmp_path / "run")
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="budget-spent"):
+                curate_sets(config, command=COMMAND, max_dollars=cap)
+            spent = charged(endpoint)
+            assert spent <= cap
+        num_calls = endpoint.bill.models["world-judge"].calls
+        curate_sets(config, command=COMMAND, max_dollars=100.0)
+        assert charged(endpoint) > cap
+        assert set(endpoint.bill.answered.values()) == {1}
+        return spent, num_calls
+
+
+@pytest.mark.parametrize("cap", [0.0, 0.015, 0.05])
+def test_the_endpoints_bill_never_passes_the_cap_with_64_calls_at_once(tmp_path, cap):
+    rows = silent_rows(pairs(), number=30)
+    faults = FaultRates(rate_limit=0.1, torn=0.05)
+    spent, num_calls = check_cap(tmp_path, rows=rows, world=truth(), cap=cap, faults=faults)
+    assert (num_calls > 0) == (spent > 0) == (cap > 0)
+
+
+@pytest.mark.slow
+def test_the_bill_of_2000_calls_never_passes_a_cap_that_lets_64_out_at_once(tmp_path):
+    known = list(make_pairs(num_pictures=500, seed=4, split="train"))
+    rows = silent_rows(known, number=1000)
+    faults = FaultRates(rate_limit=0.1, server_error=0.05, torn=0.01, refusal=0.01)
+    spent, _ = check_cap(tmp_path, rows=rows, world=WorldTruth(known), cap=1.5, faults=faults)
+    assert spent > 1.0
+
+
+def foretold(capsys, config_path):
+    """The calls and dollars that a dry run foretells, and all that it says."""
+    capsys.readouterr()
+    assert run(["curate", "--from", str(config_path), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    (found,) = re.findall(r"drop-ambiguous: (\d+) calls, .* \$([0-9.]+),", said)
+    return int(found[0]), float(found[1]), said
+
+
+def test_after_a_pilot_the_dry_run_foretells_the_bill_within_15_percent(tmp_path, capsys):
+    rows = silent_rows(pairs(), number=150)
+    sources = write_sources(tmp_path, rows)
+    with WorldEndpoint(truth(), world_config()) as endpoint:
+        judge = judge_at(endpoint.base_url)
+        config = recipe(sources, judge=judge, output=tmp_path / "run")
+        path = tmp_path / "config.yaml"
+        path.write_text(configuration.to_yaml(config))
+        num_all, _, said = foretold(capsys, path)
+        assert not endpoint.bill.answered and "guess" in said
+        with pytest.raises(ConfigError, match="budget-spent"):
+            curate_sets(config, command=COMMAND, max_dollars=0.05)
+        pilot = endpoint.bill.dollars
+        num_calls, dollars, said = foretold(capsys, path)
+        assert endpoint.bill.dollars == pilot and "guess" not in said
+        assert 0 < num_calls < num_all
+        curate_sets(config, command=COMMAND, max_dollars=100.0)
+        assert len(endpoint.bill.answered) == num_all
+        assert endpoint.bill.dollars - pilot == pytest.approx(dollars, rel=0.15)
+
+
+def check_mix(tmp_path, *, rows, world, largest, **settings):
+    sources = write_sources(tmp_path, rows)
+    served = world_config(faults=MIX, retry_after_seconds=0, max_body_bytes=largest)
+    with WorldEndpoint(world, served) as endpoint:
+        judge = judge_at(endpoint.base_url, max_concurrency=64, **settings)
+        config = recipe(sources, judge=judge, output=tmp_path / "run")
+        folder = curate_sets(config, command=COMMAND)
+        bill = endpoint.bill
+    kept = load_preferences([SourceConfig(path=str(folder / "data"))])
+    entries = ledger.read(folder / "ledger.parquet")
+    assert not kept.refused
+    assert len(kept.pairs) + len(entries) == len(rows) + len(rows[: len(rows) // 2 : 10])
+
+    known = outcomes(rows, judge=judge, output=tmp_path / "run")
+    failed = {name: one for name, one in known.items() if isinstance(one, Failure)}
+    rejected = [one for one in failed.values() if one.reason == "rejected"]
+    assert rejected and all(one.attempts == 1 for one in rejected), "a 4xx is never tried again"
+    assert {one.reason for one in failed.values()} == {"rejected", "refusal"}
+    attempts = sum(one.attempts for one in known.values()) - len(rejected)
+    assert attempts == bill.models["world-judge"].calls, "nobody but us tries again"
+    assert set(bill.answered.values()) == {1}
+    return Counter(one.reason for one in entries), bill
+
+
+def test_under_the_mix_of_faults_every_row_stays_or_is_in_the_ledger(tmp_path):
+    rows = silent_rows(pairs(), number=120)
+    reasons, bill = check_mix(
+        tmp_path, rows=rows, world=truth(), largest=LARGEST, timeout_seconds=2.0
+    )
+    assert reasons["not-judged-rejected"] and reasons["not-judged-refusal"]
+    assert bill.models["world-judge"].calls > len(bill.answered) > 150
+
+
+@pytest.mark.slow
+def test_under_the_mix_every_one_of_1500_rows_stays_or_is_in_the_ledger(tmp_path):
+    known = list(make_pairs(num_pictures=700, seed=6, split="train"))
+    rows = silent_rows(known, number=1500)
+    check_mix(tmp_path, rows=rows, world=WorldTruth(known), largest=LARGEST, timeout_seconds=10.0)
+
+
+def test_a_row_for_which_the_endpoint_asks_too_long_a_pause_is_asked_about_once(tmp_path):
+    rows = silent_rows(pairs(), number=10)
+    sources = write_sources(tmp_path, rows)
+    served = world_config(faults=FaultRates(rate_limit=1.0), retry_after_seconds=3600)
+    with WorldEndpoint(truth(), served) as endpoint:
+        judge = judge_at(endpoint.base_url)
+        folder = curate_sets(recipe(sources, judge=judge, output=tmp_path / "run"), command=COMMAND)
+        assert endpoint.bill.models["world-judge"].calls == 20
+    reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
+    assert reasons == {"identical": 1, "not-judged-rate-limited": 10}
