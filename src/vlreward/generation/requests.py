@@ -30,6 +30,7 @@ class ChatRequest:
     model: str
     max_output_tokens: int
     temperature: float | None = None
+    top_p: float | None = None
     json_schema: JsonSchema | None = None
     seed: int = 0
     sample: int = 0
@@ -55,6 +56,7 @@ class ChatRequest:
             "json_schema": self.json_schema,
             "seed": self.seed,
             "sample": self.sample,
+            **({} if self.top_p is None else {"top_p": float(self.top_p)}),
         }
         text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -87,6 +89,7 @@ def make_request(
         model=endpoint.model,
         max_output_tokens=endpoint.max_output_tokens,
         temperature=endpoint.temperature,
+        top_p=endpoint.top_p,
         json_schema=json_schema if endpoint.structured else None,
         seed=seed,
         sample=sample,
