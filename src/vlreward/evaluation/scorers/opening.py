@@ -56,6 +56,14 @@ def _reward_model(config: ScorerConfig, means: Means, stack: ExitStack) -> Asses
     return load_reward_model(config.reward_model)
 
 
+def _implicit(config: ScorerConfig, means: Means, stack: ExitStack) -> Assessor:
+    del means, stack
+    from vlreward.evaluation.scorers.implicit import load_implicit
+
+    assert config.implicit is not None
+    return load_implicit(config.implicit)
+
+
 def _judge(config: ScorerConfig, means: Means, stack: ExitStack) -> Assessor:
     del stack
     judge = config.judge
@@ -110,4 +118,5 @@ def api_respondent(endpoint: EndpointConfig, means: Means) -> ApiRespondent:
 _BUILDERS: Mapping[str, Callable[[ScorerConfig, Means, ExitStack], Assessor]] = {
     "reward_model": _reward_model,
     "judge": _judge,
+    "implicit": _implicit,
 }
