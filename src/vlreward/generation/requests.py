@@ -136,13 +136,22 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _data_uri(picture: Picture) -> str:
+def plain_file(picture: Picture) -> tuple[str, bytes]:
+    """A picture's file, and its type: its own bytes where others read them as we do, else a PNG.
+
+    Raises PictureError for a picture that went away or changed.
+    """
     data = read_bytes(picture)
     media_type = _media_type(data)
-    if media_type is None or _is_turned(data):
-        out = io.BytesIO()
-        open_rgb(picture).save(out, "PNG")
-        media_type, data = "image/png", out.getvalue()
+    if media_type is not None and not _is_turned(data):
+        return media_type, data
+    out = io.BytesIO()
+    open_rgb(picture).save(out, "PNG")
+    return "image/png", out.getvalue()
+
+
+def _data_uri(picture: Picture) -> str:
+    media_type, data = plain_file(picture)
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 

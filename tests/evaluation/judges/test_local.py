@@ -10,14 +10,8 @@ import json
 
 import pytest
 import torch
-from transformers import (
-    AutoTokenizer,
-    GotOcr2ImageProcessorPil,
-    InternVLConfig,
-    InternVLForConditionalGeneration,
-)
 
-from tests.evaluation.judges.making import duel
+from tests.evaluation.judges.making import TOKENS_PER_TILE, duel, write_internvl
 from tests.evaluation.scorers.making import opened, patches_hash
 from tests.support import tiny
 from vlreward.errors import CheckpointError
@@ -28,51 +22,6 @@ from vlreward.evaluation.scorers.config import JudgeConfig, ScorerConfig, Weight
 from vlreward.generation.outcomes import Failure
 from vlreward.records import Response
 from vlreward.sampling import Sampled
-from vlreward.world.tokenizer import TOKENIZER_FOLDER
-
-TILE = 28
-TOKENS_PER_TILE = 4
-
-
-def write_internvl(folder):
-    """A random InternVL3 with the packaged tokenizer and its own picture tokens."""
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER_FOLDER)
-    names = ["<img>", "</img>", "<IMG_CONTEXT>"]
-    tokenizer.add_special_tokens({"additional_special_tokens": names})
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    text = {
-        "model_type": "qwen2",
-        "vocab_size": len(tokenizer),
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-    }
-    vision = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": [TILE, TILE],
-        "patch_size": [7, 7],
-    }
-    config = InternVLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
-        image_seq_length=TOKENS_PER_TILE,
-        tie_word_embeddings=False,
-    )
-    model = InternVLForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim >= 2:
-                parameter.normal_(0.0, 0.08)
-    model.save_pretrained(folder)
-    GotOcr2ImageProcessorPil(size={"height": TILE, "width": TILE}).save_pretrained(folder)
-    return folder
 
 
 def write(folder, kind):

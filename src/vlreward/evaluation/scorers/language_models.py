@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import TreeInterval, assign_rows, pack, pad
+from vlreward.collation.text import Tokenizer, load_tokenizer
 from vlreward.errors import CheckpointError, DataError, VlrewardError
 from vlreward.evaluation.judges.local import limits_of
 from vlreward.evaluation.scorers.config import WeightsConfig
@@ -66,6 +67,7 @@ class LanguageModel:
     backbone: PreTrainedModel
     lm_head: nn.Module
     encoder: Encoder
+    tokenizer: Tokenizer
     packed: bool
     token_budget: int
 
@@ -176,6 +178,7 @@ def load_language_model(weights: WeightsConfig, *, max_length: int) -> LanguageM
         backbone=backbone,
         lm_head=lm_head,
         encoder=encoder_of(folder, config=config, collation=limits),
+        tokenizer=load_tokenizer(folder),
         packed=packed,
         token_budget=limits.token_budget,
     )
