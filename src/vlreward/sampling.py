@@ -52,6 +52,8 @@ class Sampling:
     """An answer is cut after this many tokens."""
     temperature: float = 0.0
     """Sampling temperature; with 0 the most probable token is taken always."""
+    top_p: float | None = None
+    """The share of probability that is drawn from; unset, as the folder says."""
 
     def __post_init__(self) -> None:
         number, temperature = self.max_new_tokens, self.temperature
@@ -152,6 +154,7 @@ class LocalGenerator:
             max_new_tokens=self.sampling.max_new_tokens,
             do_sample=self.sampling.temperature > 0,
             temperature=self.sampling.temperature or None,
+            top_p=self.sampling.top_p if self.sampling.temperature > 0 else None,
             num_return_sequences=num_sequences,
             eos_token_id=list(self._end_ids),
             pad_token_id=self._end_ids[0],

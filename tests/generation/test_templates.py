@@ -18,6 +18,8 @@ from vlreward.records import Message, Picture, Prompt
 NAMES = get_args(PromptName)
 PLACES = {
     "judge-pair": ("conversation", "first", "second"),
+    "judge-overall": ("conversation", "first", "second"),
+    "judge-brackets": ("conversation", "first", "second"),
     "judge-rating": ("conversation", "answer"),
     "describe": ("conversation",),
     "reason-direct": ("conversation",),

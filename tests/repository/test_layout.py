@@ -141,9 +141,22 @@ def test_links_in_pages_lead_to_files(path: Path) -> None:
     assert [link for link in local if not (path.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+RUNS_FOREIGN_CODE = PACKAGE / "evaluation" / "scorers" / "remote_worker.py"
+"""The one program that runs a model's own code, in a process of its own, where a user allows it."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path != RUNS_FOREIGN_CODE], ids=module_name
+)
 def test_no_source_runs_what_a_file_or_a_user_wrote(path: Path) -> None:
     assert unsafe_code(read(path)) == []
+
+
+def test_one_program_runs_a_models_own_code_and_nothing_imports_it() -> None:
+    whats = {offence.partition(": ")[2] for offence in unsafe_code(read(RUNS_FOREIGN_CODE))}
+    assert whats == {"trust_remote_code=True"}
+    name = module_name(RUNS_FOREIGN_CODE)
+    assert not any(name in imported_modules(read(path)) for path in SOURCES)
 
 
 @pytest.mark.parametrize(

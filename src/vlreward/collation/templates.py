@@ -66,7 +66,7 @@ class QwenTemplate:
             pieces += [self._start, "assistant\n"]
         else:
             pieces += self._turn("assistant", response.content)
-        return _tokenize(pieces, self._tokenizer)
+        return tokenized(pieces, self._tokenizer)
 
     def _turn(self, role: str, content: Iterable[Part]) -> list[Element | str]:
         pieces: list[Element | str] = [self._start, f"{role}\n"]
@@ -124,7 +124,7 @@ class TokenizerTemplate:
             for message, text in zip(messages, texts, strict=True)
         ]
         rendered = self._apply(turns, tokenize=False, add_generation_prompt=response is None)
-        return _tokenize(self._split(rendered, mark=mark, hidden=hidden), self._tokenizer)
+        return tokenized(self._split(rendered, mark=mark, hidden=hidden), self._tokenizer)
 
     def _apply(self, turns: Sequence[dict[str, str]], **keywords: Any) -> Any:
         """What the template makes of the turns; it may raise anything, being others' code."""
@@ -173,7 +173,7 @@ class TokenizerTemplate:
         ]
 
 
-def _tokenize(pieces: Iterable[Element | str], tokenizer: Tokenizer) -> list[Element]:
+def tokenized(pieces: Iterable[Element | str], tokenizer: Tokenizer) -> list[Element]:
     """Joins neighbouring texts, then replaces each by its ids."""
     elements: list[Element] = []
     text: list[str] = []

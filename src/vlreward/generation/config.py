@@ -34,6 +34,8 @@ class EndpointConfig:
     """How often a request is sent until it is set aside with its last error as the reason."""
     temperature: float | None = 0.0
     """Sampling temperature; none for models that do not take one."""
+    top_p: float | None = None
+    """The share of probability that is drawn from; unset, what the endpoint does by itself."""
     max_output_tokens: int = 1024
     """A reply is cut after this many tokens; the budget counts on it."""
     output_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -75,6 +77,9 @@ class EndpointConfig:
             value = getattr(self, name)
             if value is not None:
                 require(0 <= value < math.inf, place=name, value=value, expected="0 or more")
+        top_p = self.top_p
+        expected = "above 0, up to 1"
+        require(top_p is None or 0 < top_p <= 1, place="top_p", value=top_p, expected=expected)
         prices = [getattr(self, name) for name in _PRICES]
         require(
             (prices[0] is None) == (prices[1] is None),

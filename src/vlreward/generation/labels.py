@@ -34,13 +34,12 @@ def rate_responses(
 ) -> list[Rating | Failure]:
     """A rating of each response by itself, in their order."""
     used = template or load_template("judge-rating")
-    schema = _schema(rating={"type": "integer", "minimum": _LOWEST, "maximum": _HIGHEST})
     requests = [
         make_request(
             used.fill(conversation=conversation_of(prompt), answer=response.content),
             endpoint=connection.endpoint,
             kind="judge-rating",
-            json_schema=schema,
+            json_schema=RATING_SCHEMA,
         )
         for prompt, response in answers
     ]
@@ -121,3 +120,6 @@ def _schema(**answer: object) -> dict[str, object]:
         "required": ["reason", *answer],
         "additionalProperties": False,
     }
+
+
+RATING_SCHEMA = _schema(rating={"type": "integer", "minimum": _LOWEST, "maximum": _HIGHEST})

@@ -30,6 +30,7 @@ class ChatRequest:
     model: str
     max_output_tokens: int
     temperature: float | None = None
+    top_p: float | None = None
     json_schema: JsonSchema | None = None
     seed: int = 0
     sample: int = 0
@@ -55,6 +56,7 @@ class ChatRequest:
             "json_schema": self.json_schema,
             "seed": self.seed,
             "sample": self.sample,
+            **({} if self.top_p is None else {"top_p": float(self.top_p)}),
         }
         text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -87,6 +89,7 @@ def make_request(
         model=endpoint.model,
         max_output_tokens=endpoint.max_output_tokens,
         temperature=endpoint.temperature,
+        top_p=endpoint.top_p,
         json_schema=json_schema if endpoint.structured else None,
         seed=seed,
         sample=sample,
@@ -133,13 +136,22 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _data_uri(picture: Picture) -> str:
+def plain_file(picture: Picture) -> tuple[str, bytes]:
+    """A picture's file, and its type: its own bytes where others read them as we do, else a PNG.
+
+    Raises PictureError for a picture that went away or changed.
+    """
     data = read_bytes(picture)
     media_type = _media_type(data)
-    if media_type is None or _is_turned(data):
-        out = io.BytesIO()
-        open_rgb(picture).save(out, "PNG")
-        media_type, data = "image/png", out.getvalue()
+    if media_type is not None and not _is_turned(data):
+        return media_type, data
+    out = io.BytesIO()
+    open_rgb(picture).save(out, "PNG")
+    return "image/png", out.getvalue()
+
+
+def _data_uri(picture: Picture) -> str:
+    media_type, data = plain_file(picture)
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 

@@ -22,6 +22,8 @@ from vlreward.records import Message, Part, Picture, Prompt
 
 PromptName = Literal[
     "judge-pair",
+    "judge-overall",
+    "judge-brackets",
     "judge-rating",
     "describe",
     "reason-direct",
@@ -32,6 +34,8 @@ PromptName = Literal[
 
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "judge-pair": ("conversation", "first", "second"),
+    "judge-overall": ("conversation", "first", "second"),
+    "judge-brackets": ("conversation", "first", "second"),
     "judge-rating": ("conversation", "answer"),
     "describe": ("conversation",),
     "reason-direct": ("conversation",),

@@ -144,6 +144,8 @@ class Caller:
         }
         if request.temperature is not None:
             arguments["temperature"] = request.temperature
+        if request.top_p is not None:
+            arguments["top_p"] = request.top_p
         if request.json_schema is not None:
             schema = {"name": "reply", "strict": True, "schema": request.json_schema}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}

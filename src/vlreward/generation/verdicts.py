@@ -20,7 +20,7 @@ from vlreward.records import PreferencePair, Prompt, Response
 Better = Literal["first", "second", "equal"]
 
 _SWAPPED: dict[Better, Better] = {"first": "second", "second": "first", "equal": "equal"}
-_SCHEMA = {
+PAIR_SCHEMA = {
     "type": "object",
     "properties": {
         "reason": {"type": "string"},
@@ -101,7 +101,7 @@ def pair_requests(
             ),
             endpoint=connection.endpoint,
             kind="judge-pair",
-            json_schema=_SCHEMA,
+            json_schema=PAIR_SCHEMA,
             sample=sample,
         )
         for pair in pairs

@@ -48,17 +48,8 @@ class RewardNetwork(nn.Module):
 
         `picture_MC` are the row's `picture_states`, if they are known already.
         """
-        tree = TreeStructure(trees=batch.structure)
-        read = (
-            {"input_ids": batch.input_ids, **_picture_keywords(batch)}
-            if picture_MC is None
-            else {"inputs_embeds": self._embed(batch, picture_MC)}
-        )
-        hidden_1TC: Tensor = self.backbone(
-            **read, position_ids=batch.position_ids, use_cache=False, tree=tree
-        ).last_hidden_state
-        assert tree.num_calls > 0, "the backbone did not run tree attention"
-        return hidden_1TC[0]
+        picture = None if picture_MC is None else self._embed(batch, picture_MC)
+        return packed_states(self.backbone, batch, embedded_1TC=picture)
 
     def picture_states(self, pixel_values: Tensor, *, grids: Tensor) -> Tensor:
         """The projector's outputs [M, C] for pictures, which stand for them in the row.
@@ -78,16 +69,43 @@ class RewardNetwork(nn.Module):
         return embedded_1TC.masked_scatter(is_picture_1T1, picture_MC)
 
     def _padded(self, batch: PaddedBatch) -> Tensor:
-        with backbones.plain_attention(self.backbone):
-            hidden_RTC: Tensor = self.backbone(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                position_ids=batch.position_ids,
-                use_cache=False,
-                **_picture_keywords(batch),
-            ).last_hidden_state
+        hidden_RTC = padded_states(self.backbone, batch)
         rows = torch.arange(len(batch.score_positions), device=hidden_RTC.device)
         return hidden_RTC[rows, batch.score_positions]
+
+
+def packed_states(
+    backbone: PreTrainedModel, batch: PackedBatch, *, embedded_1TC: Tensor | None = None
+) -> Tensor:
+    """The final hidden states [T, C] of all tokens of a packed row.
+
+    The backbone must be set to tree attention. `embedded_1TC` are the row's embeddings, pictures
+    in their places, if they are known already.
+    """
+    tree = TreeStructure(trees=batch.structure)
+    read = (
+        {"input_ids": batch.input_ids, **_picture_keywords(batch)}
+        if embedded_1TC is None
+        else {"inputs_embeds": embedded_1TC}
+    )
+    hidden_1TC: Tensor = backbone(
+        **read, position_ids=batch.position_ids, use_cache=False, tree=tree
+    ).last_hidden_state
+    assert tree.num_calls > 0, "the backbone did not run tree attention"
+    return hidden_1TC[0]
+
+
+def padded_states(backbone: PreTrainedModel, batch: PaddedBatch) -> Tensor:
+    """The final hidden states [R, T, C] of padded rows, by transformers' own attention."""
+    with backbones.plain_attention(backbone):
+        hidden_RTC: Tensor = backbone(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            **_picture_keywords(batch),
+        ).last_hidden_state
+    return hidden_RTC
 
 
 def _picture_keywords(batch: PackedBatch | PaddedBatch) -> dict[str, Tensor]:

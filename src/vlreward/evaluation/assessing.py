@@ -1,0 +1,83 @@
+"""From a benchmark's examples to outcomes, by a scorer or a judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from vlreward.errors import ConfigError, VlrewardError
+from vlreward.evaluation.examples import Example
+from vlreward.evaluation.outcomes import Outcome, outcome_of
+from vlreward.evaluation.scorers.protocols import PatientScorer, VotingJudge
+from vlreward.progress import Advance
+
+_AT_A_TIME = 64
+_NOT_A_PAIR = "judge-wants-two"
+
+
+def assess(
+    examples: Sequence[Example],
+    assessor: PatientScorer | VotingJudge,
+    *,
+    progress: Advance | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Outcome]:
+    """An outcome for each example, in their order.
+
+    A row that cannot be scored has the code of its error for a failure. A judge compares two
+    responses: a row with another number of them fails. A scorer's seconds are its share of those of
+    the rows that were scored together.
+    """
+    if isinstance(assessor, PatientScorer):
+        return _scored(examples, assessor, progress=progress, clock=clock)
+    if isinstance(assessor, VotingJudge):
+        return _judged(examples, assessor, progress=progress)
+    raise ConfigError(
+        "not-a-scorer",
+        value=type(assessor).__name__,
+        place="scorer",
+        expected="score_each, or vote_each",
+        mend="Open it with vlreward.evaluation.scorers.opening.",
+    )
+
+
+def _scored(
+    examples: Sequence[Example],
+    scorer: PatientScorer,
+    *,
+    progress: Advance | None,
+    clock: Callable[[], float],
+) -> Iterator[Outcome]:
+    source = iter(examples)
+    while window := list(islice(source, _AT_A_TIME)):
+        started = clock()
+        results = list(scorer.score_each((one.prompt, one.responses) for one in window))
+        seconds = (clock() - started) / len(window)
+        for example, result in zip(window, results, strict=True):
+            if progress is not None:
+                progress()
+            if isinstance(result, VlrewardError):
+                yield outcome_of(example, failure=result.code, seconds=seconds)
+            else:
+                values = tuple(score.value for score in result)
+                yield outcome_of(example, scores=values, seconds=seconds)
+
+
+def _judged(
+    examples: Sequence[Example], judge: VotingJudge, *, progress: Advance | None
+) -> Iterator[Outcome]:
+    pairs = [example for example in examples if len(example.responses) == 2]
+    duels = [(one.prompt, one.responses[0], one.responses[1]) for one in pairs]
+    ballots = iter(judge.vote_each(duels, progress=progress))
+    for example in examples:
+        if len(example.responses) != 2:
+            yield outcome_of(example, failure=_NOT_A_PAIR)
+            continue
+        ballot = next(ballots)
+        if isinstance(ballot, VlrewardError):
+            yield outcome_of(example, failure=ballot.code)
+        else:
+            yield outcome_of(
+                example, votes=ballot.votes, seconds=ballot.seconds, dollars=ballot.dollars
+            )

@@ -1,0 +1,1 @@
+"""Language models as judges: which of two answers is better, or how good each one is."""
