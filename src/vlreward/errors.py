@@ -82,7 +82,7 @@ class NonFiniteError(VlrewardError):
 
 
 class EndpointError(VlrewardError):
-    """A language model's endpoint refused a whole run: a wrong key, model or address."""
+    """A language model's endpoint refused a run (a wrong key, model or address), or is down."""
 
     exit_code = 7
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.generation.making import DOLLARS_PER_REPLY, connect, journal_at, request
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import ask
 from vlreward.generation.outcomes import Reply
@@ -169,3 +169,27 @@ def test_a_call_dearer_than_its_worst_case_stops_a_capped_run_and_is_kept(tmp_pa
             ask(requests, connection=connection)
         assert 1 <= journal.count() <= 2
         assert len(ask(requests, connection=connect(script, journal))) == 50
+
+
+@pytest.mark.parametrize("fault", [Fails(status=503), Tears(), Drops(sent=False)])
+def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(tmp_path, fault):
+    requests = [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        down = ScriptedEndpoint(lambda call: fault if int(call.text) >= 10 else Says(text="yes"))
+        with pytest.raises(EndpointError, match="in a row without a reply") as caught:
+            ask(requests, connection=connect(down, journal, max_attempts=2, max_concurrency=4))
+        assert caught.value.code == "endpoint-down" and journal.count() == 10
+        up = ScriptedEndpoint(lambda call: Says(text="yes"))
+        results = ask(requests, connection=connect(up, journal))
+        assert len(up.calls) == 30 and all(isinstance(one, Reply) for one in results.values())
+
+
+def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
+    requests = [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        picky = ScriptedEndpoint(
+            lambda call: Fails(status=503) if int(call.text) % 5 == 0 else Says(text="yes")
+        )
+        connection = connect(picky, journal, max_attempts=2, max_concurrency=4)
+        results = ask(requests, connection=connection)
+    assert Counter(isinstance(one, Reply) for one in results.values()) == {True: 32, False: 8}

@@ -42,3 +42,9 @@ def test_a_key_in_the_word_is_not_repeated():
     with pytest.raises(ConfigError) as refused:
         parse_endpoint("m@https://x.org/v1#sk-secret-123")
     assert "sk-secret" not in str(refused.value)
+
+
+def test_an_endpoint_without_a_key_costs_nothing_and_one_with_a_key_has_its_price_looked_up():
+    own, paid = (parse_endpoint(f"m@https://x.org/v1{key}") for key in ("", "#KEY"))
+    assert own.dollars_per_million_input_tokens == own.dollars_per_million_output_tokens == 0
+    assert paid.dollars_per_million_input_tokens is None

@@ -166,3 +166,14 @@ def test_a_row_for_which_the_endpoint_asks_too_long_a_pause_is_asked_about_once(
         assert endpoint.bill.models["world-judge"].calls == 20
     reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
     assert reasons == {"identical": 1, "not-judged-rate-limited": 10}
+
+
+def test_a_dry_run_needs_no_key(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    data = tmp_path / "pairs.jsonl"
+    data.write_text('{"prompt": "Why?", "chosen": "So.", "rejected": "No."}\n')
+    command = ["curate", "--data", str(data), "--judge", "openai:gpt-4o-mini"]
+    assert run([*command, "--output", str(tmp_path / "run"), "--dry-run"]) == 0
+    assert "drop-ambiguous: 2 calls" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        run([*command, "--output", str(tmp_path / "run")])

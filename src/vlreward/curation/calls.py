@@ -19,6 +19,8 @@ class Calls:
     journal: ReplyJournal
     budget: Budget = field(default_factory=Budget)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    needs_keys: bool = True
+    """Whether something will be asked; an estimate does without keys."""
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
@@ -30,7 +32,7 @@ class Calls:
         )
 
     def _key(self, name: str | None) -> str | None:
-        if name is None:
+        if name is None or not self.needs_keys:
             return None
         key = self.environment.get(name)
         if not key:

@@ -17,7 +17,7 @@ from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import Asked, ReplyJournal
-from vlreward.generation.outcomes import Failure, Outcome, Reply
+from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
 from vlreward.generation.requests import ChatRequest
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import httpx2
 
 _LONGEST_WAIT_SECONDS = 900.0
+_MOST_OUTAGES = 8
+"""So many requests in a row without any reply are the endpoint's fault, not theirs."""
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
 
 
@@ -78,8 +80,10 @@ async def ask_all(
 ) -> AsyncIterator[Outcome]:
     """Asks each distinct request that the journal does not know; outcomes in order of arrival.
 
-    Requests are taken from the iterable as calls become free. A cancelled or abandoned run keeps
-    what had arrived in the journal; calls still out count at their worst case. Raises as `ask`.
+    Requests are taken from the iterable as calls become free. Where the endpoint gives no reply to
+    many of them in a row, the run stops, and these are asked again by the next one. A cancelled or
+    abandoned run keeps what had arrived in the journal; calls still out count at their worst case.
+    Raises as `ask`.
     """
     running: set[asyncio.Task[Outcome]] = set()
     async with _asker(connection) as asker:
@@ -115,6 +119,9 @@ async def _arrived(running: set[asyncio.Task[Outcome]]) -> list[Outcome]:
     """Waits for at least one task, takes the finished ones out and gives their outcomes."""
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     running -= done
+    errors = [error for task in done if (error := task.exception()) is not None]
+    if errors:
+        raise errors[0]
     return [task.result() for task in done]
 
 
@@ -162,6 +169,7 @@ class _Asker:
         self._caller = caller
         self._pricing = pricing
         self._limit = AdaptiveLimit(most=connection.endpoint.max_concurrency)
+        self._num_outages = 0
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -173,6 +181,7 @@ class _Asker:
             if attempt is None:
                 return Outcome(key, self._unasked(number - 1))
             if isinstance(attempt.result, Completion):
+                self._num_outages = 0
                 result = self._read(attempt.result, attempt, number=number)
                 self._record(key, request, result, send=attempt.send)
                 self._refuse_overrun(attempt, worst)
@@ -185,6 +194,7 @@ class _Asker:
             if setback.is_final or not tries_left:
                 failure = self._given_up(setback, number=number)
                 self._record(key, request, failure)
+                self._refuse_outage(failure)
                 return Outcome(key, failure)
             await asyncio.sleep(wait)
 
@@ -276,6 +286,22 @@ class _Asker:
             detail=setback.detail,
             attempts=number,
             time=self._connection.clock(),
+        )
+
+    def _refuse_outage(self, failure: Failure) -> None:
+        """Stops a run whose requests fail one after the other; those will be asked again."""
+        if failure.reason not in OUTAGES:
+            return
+        self._num_outages += 1
+        if self._num_outages < _MOST_OUTAGES:
+            return
+        self._journal.forget_failures(OUTAGES)
+        raise EndpointError(
+            "endpoint-down",
+            value=f"{self._num_outages} requests in a row without a reply ({failure.detail})",
+            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
+            expected="replies",
+            mend="Run again when it answers: replies so far are kept, what failed is asked again.",
         )
 
     def _unasked(self, num_attempts: int) -> Failure:

@@ -24,6 +24,12 @@ Reason = Literal[
 ]
 
 
+OUTAGES: frozenset[Reason] = frozenset(
+    {"rate-limited", "server-error", "timeout", "connection", "torn-reply"}
+)
+"""What may be the endpoint's trouble and none of the request's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """What a model answered.

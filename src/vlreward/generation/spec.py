@@ -26,7 +26,8 @@ PROVIDERS = {
 def parse_endpoint(word: str) -> EndpointConfig:
     """Reads `PROVIDER:MODEL`, or `MODEL@BASE_URL[#NAME_OF_THE_KEY'S_VARIABLE]`.
 
-    What else an endpoint can say (prices, limits, concurrency) goes into a configuration file.
+    An endpoint without a key is one's own and costs nothing. What else an endpoint can say (prices,
+    limits, concurrency) goes into a configuration file.
     Raises ConfigError for anything else.
     """
     name, _, model = word.partition(":")
@@ -45,7 +46,14 @@ def parse_endpoint(word: str) -> EndpointConfig:
             mend="For instance: openai:gpt-4o, or qwen@http://127.0.0.1:8000/v1",
         )
     base_url, _, key = address.partition("#")
-    return EndpointConfig(base_url=base_url, model=model, api_key_env=key or None)
+    if key:
+        return EndpointConfig(base_url=base_url, model=model, api_key_env=key)
+    return EndpointConfig(
+        base_url=base_url,
+        model=model,
+        dollars_per_million_input_tokens=0.0,
+        dollars_per_million_output_tokens=0.0,
+    )
 
 
 def describe_endpoint(endpoint: EndpointConfig) -> str:

@@ -95,7 +95,9 @@ def plan_calls(
     """
     with (
         Progress() as progress,
-        _started(config, command=command, environment=environment, progress=progress) as run,
+        _started(
+            config, command=command, environment=environment, progress=progress, asks=False
+        ) as run,
     ):
         return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
 
@@ -116,6 +118,7 @@ def _started(
     environment: Mapping[str, str] | None,
     progress: Progress,
     max_dollars: float | None = None,
+    asks: bool = True,
 ) -> Iterator[_Run]:
     """The run's folder, for this process alone, with all rows read."""
     for source in _all_sources(config):
@@ -136,7 +139,9 @@ def _started(
             raise
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
-            calls = Calls(journal=journal, budget=budget, environment=environment or {})
+            calls = Calls(
+                journal=journal, budget=budget, environment=environment or {}, needs_keys=asks
+            )
             bench = Bench(
                 folder=work,
                 embedder=embedder,

@@ -19,6 +19,7 @@ from vlreward.curation import ledger
 from vlreward.curation.config import CurateConfig
 from vlreward.curation.ledger import Entry
 from vlreward.durable import write_json_atomically
+from vlreward.errors import require
 from vlreward.recipes.curation import miniature_curation
 from vlreward.runs import only_writer
 from vlreward.sources.write import write_parquet
@@ -60,6 +61,8 @@ def curate_miniature(
     The pictures are none that the shipped reward model, from which the surrogate begins, was
     trained on. Run again, it resumes. Returns the folder of the curated set.
     """
+    require(num_pictures >= 1, place="num_pictures", value=num_pictures, expected="1 or more")
+    require(num_text_pairs >= 0, place="num_text_pairs", value=num_text_pairs, expected="0 or more")
     drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
     planted = plant_world(
         num_pictures=num_pictures, num_text_pairs=num_text_pairs, seed=seed, split="val"
