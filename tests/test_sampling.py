@@ -55,9 +55,9 @@ def test_the_shipped_base_answers_what_its_own_next_tokens_are(
     )
     said = []
     for one in asked:
-        [(response, is_cut)] = shipped.sample(one.prompt, num_responses=1, seed=0)
-        assert not is_cut and response.model == "miniature-base"
-        said.append(Demonstration(prompt=one.prompt, response=response))
+        [answer] = shipped.sample(one.prompt, num_responses=1, seed=0)
+        assert not answer.is_cut and answer.response.model == "miniature-base"
+        said.append(Demonstration(prompt=one.prompt, response=answer.response))
     assert list(answers_right(objective, said)) == [True] * len(asked)
     assert len({one.response.text for one in said}) > 1
 
@@ -104,9 +104,10 @@ def test_an_answer_at_the_limit_is_cut(
         name="short",
         sampling=Sampling(max_new_tokens=1),
     )
-    [(response, is_cut)] = short.sample(asked[0].prompt, num_responses=1, seed=0)
-    [(whole, _)] = shipped.sample(asked[0].prompt, num_responses=1, seed=0)
-    assert is_cut and whole.text.startswith(response.text) and whole != response
+    [answer] = short.sample(asked[0].prompt, num_responses=1, seed=0)
+    [whole] = shipped.sample(asked[0].prompt, num_responses=1, seed=0)
+    assert answer.is_cut and whole.response.text.startswith(answer.response.text)
+    assert whole.response != answer.response
 
 
 def test_prompts_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,27 +21,14 @@ from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Span
 from vlreward.collation.text import Tokenizer, load_tokenizer
 from vlreward.errors import CheckpointError, DataError, require
-from vlreward.modeling.backbones import load_backbone
-from vlreward.modeling.checkpoints import (
-    check_finite,
-    full_model_class,
-    has_reward_head,
-    read_config,
-)
-from vlreward.modeling.devices import DtypeName, find_device, find_dtype
+from vlreward.generation.reasoning import Generated
+from vlreward.modeling.devices import DtypeName
 from vlreward.modeling.encoders import encoder_of
-from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.language_models import open_language_model
 from vlreward.modeling.quiet import quiet_transformers
 from vlreward.records import Prompt, Response
 
 _MAX_PROMPT_TOKENS = 32768  # Qwen2.5-VL's own: the largest pictures fit
-
-
-class Sampled(NamedTuple):
-    """An answer; `is_cut` where it ended at the limit of its length."""
-
-    response: Response
-    is_cut: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,28 +89,12 @@ class LocalGenerator:
         where there is one; `collation` limits prompts and pictures. Raises CheckpointError if the
         folder cannot be used, or is a reward model's, which has learnt to judge and not to answer.
         """
-        target = find_device(device)
-        folder = find_model_folder(str(path_or_name), revision=revision)
-        config = read_config(folder)
-        if has_reward_head(folder):
-            raise CheckpointError(
-                "generator-is-a-reward-model",
-                value="a model with a reward head",
-                place=str(folder),
-                expected="a model that answers: a base or instruction-tuned one",
-                mend="Give the model that the reward model was trained from.",
-            )
-        with quiet_transformers():
-            model = load_backbone(
-                folder,
-                config,
-                dtype=find_dtype(dtype, device=target),
-                model_class=full_model_class(config),
-            )
-        check_finite(dict(model.named_parameters()), folder)
+        folder, config, model = open_language_model(
+            path_or_name, revision=revision, dtype=dtype, device=device
+        )
         limits = collation or CollationConfig(max_length=_MAX_PROMPT_TOKENS)
         return cls(
-            model.to(target).eval(),
+            model,
             encoder_of(folder, config=config, collation=limits),
             load_tokenizer(folder),
             name=str(path_or_name),
@@ -138,7 +109,7 @@ class LocalGenerator:
         """
         return [one.response for one in self.sample(prompt, num_responses=num_responses, seed=seed)]
 
-    def sample(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Sampled]:
+    def sample(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Generated]:
         """As `generate`, and whether each answer was cut."""
         span = self.encoder.encode_opening(prompt)
         is_greedy = self.sampling.temperature == 0
@@ -181,7 +152,7 @@ class LocalGenerator:
             inputs["mm_token_type_ids"] = (ids == self.encoder.image_token_id).int()
         return inputs
 
-    def _answer(self, ids: Sequence[int]) -> Sampled:
+    def _answer(self, ids: Sequence[int]) -> Generated:
         ends = [at for at, token in enumerate(ids) if token in self._end_ids]
         said = ids[: ends[0]] if ends else ids
         text = self.tokenizer.hugging_face.decode(said, skip_special_tokens=True).strip()
@@ -193,7 +164,8 @@ class LocalGenerator:
                 expected="an answer",
                 mend="Sample with another seed or temperature, or choose another model.",
             )
-        return Sampled(Response(content=(text,), model=self.name), is_cut=not ends)
+        response = Response(content=(text,), model=self.name)
+        return Generated(response=response, is_cut=not ends)
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: Tokenizer, *, name: str) -> tuple[int, ...]:

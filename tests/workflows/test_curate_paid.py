@@ -157,15 +157,15 @@ def test_under_the_mix_every_one_of_1500_rows_stays_or_is_in_the_ledger(tmp_path
 
 
 def test_a_row_for_which_the_endpoint_asks_too_long_a_pause_is_asked_about_once(tmp_path):
-    rows = silent_rows(pairs(), number=10)
+    rows = silent_rows(pairs(), number=3)
     sources = write_sources(tmp_path, rows)
     served = world_config(faults=FaultRates(rate_limit=1.0), retry_after_seconds=3600)
     with WorldEndpoint(truth(), served) as endpoint:
         judge = judge_at(endpoint.base_url)
         folder = curate_sets(recipe(sources, judge=judge, output=tmp_path / "run"), command=COMMAND)
-        assert endpoint.bill.models["world-judge"].calls == 20
+        assert endpoint.bill.models["world-judge"].calls == 6
     reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
-    assert reasons == {"identical": 1, "not-judged-rate-limited": 10}
+    assert reasons == {"identical": 1, "not-judged-rate-limited": 3}
 
 
 def test_a_dry_run_needs_no_key(tmp_path, capsys, monkeypatch):

@@ -20,8 +20,8 @@ from vlreward.evaluation.judges.respondents import LocalRespondent, Question, Sa
 from vlreward.evaluation.outcomes import Vote
 from vlreward.evaluation.scorers.config import JudgeConfig, ScorerConfig, WeightsConfig
 from vlreward.generation.outcomes import Failure
+from vlreward.generation.reasoning import Generated
 from vlreward.records import Response
-from vlreward.sampling import Sampled
 
 
 def write(folder, kind):
@@ -116,7 +116,9 @@ class Scripted:
     def sample(self, prompt, *, num_responses, seed):
         self.seeds.append(seed)
         text = "".join(part for part in prompt.messages[0].content if isinstance(part, str))
-        return [Sampled(Response(content=(self.script(text),)), is_cut=False)] * num_responses
+        return [
+            Generated(response=Response(content=(self.script(text),)), is_cut=False)
+        ] * num_responses
 
 
 def test_the_reply_of_a_local_model_is_read_without_its_thinking(tmp_path):

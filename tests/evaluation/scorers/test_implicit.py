@@ -133,7 +133,7 @@ def test_a_model_that_scales_its_logits_or_scores_is_refused(tmp_path, monkeypat
 
     from tests.evaluation.scorers.making import reward_folder
 
-    with pytest.raises(CheckpointError, match="has-a-reward-head"):
+    with pytest.raises(CheckpointError, match="is-a-reward-model"):
         implicit(reward_folder(tmp_path, "qwen2"))
     plain = LlamaForCausalLM.forward
     calls = itertools.count()

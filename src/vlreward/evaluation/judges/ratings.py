@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vlreward.errors import DataError, VlrewardError
 from vlreward.evaluation.judges.respondents import Question, Respondent, Said
-from vlreward.evaluation.scorers.protocols import Comparison, raising
+from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.generation.labels import RATING_SCHEMA, read_rating
 from vlreward.generation.outcomes import Failure
 from vlreward.generation.templates import Template, conversation_of
@@ -21,7 +21,7 @@ _LARGEST_DIFFERENCE = 9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RatingScorer:
+class RatingScorer(PatientScorer):
     """An `interfaces.Scorer`, and by comparing ratings an `interfaces.Judge`.
 
     A score is the mean of `num_votes` ratings; of those that can be read, if some cannot.
@@ -31,10 +31,6 @@ class RatingScorer:
     template: Template
     num_votes: int = 1
     progress: Advance | None = None
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises DataError for a response without a rating."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

@@ -16,7 +16,7 @@ from vlreward.progress import Advance
 from vlreward.records import Message, Prompt
 
 if TYPE_CHECKING:
-    from vlreward.sampling import Sampled
+    from vlreward.generation.reasoning import Generated
 
 
 class Question(NamedTuple):
@@ -79,7 +79,7 @@ def _heard(result: Reply | Failure) -> Said | Failure:
 class Sampler(Protocol):
     """What of `sampling.LocalGenerator` is needed."""
 
-    def sample(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Sampled]:
+    def sample(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Generated]:
         """Answers, the same for the same seed."""
         ...
 

@@ -75,15 +75,11 @@ class Captioner:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionedScorer:
+class CaptionedScorer(PatientScorer):
     """A scorer that reads descriptions."""
 
     scorer: PatientScorer
     captioner: Captioner
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises DataError where a description is missing."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

@@ -32,7 +32,7 @@ class Scale(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EnsembleScorer:
+class EnsembleScorer(PatientScorer):
     """An `interfaces.Scorer` of others' scores.
 
     `mean-minus-variance` takes `variance_weight` times the variance between the members off, so
@@ -43,10 +43,6 @@ class EnsembleScorer:
     scales: tuple[Scale, ...]
     combine: Combination = "mean"
     variance_weight: float = 1.0
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises what the first member to fail says."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

@@ -22,7 +22,7 @@ from vlreward.evaluation.scorers.language_models import (
     load_language_model,
     windows,
 )
-from vlreward.evaluation.scorers.protocols import Comparison, raising
+from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.records import Score
 
 MAX_LENGTH = 2048
@@ -42,16 +42,12 @@ class _Known(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImplicitScorer:
+class ImplicitScorer(PatientScorer):
     """An `interfaces.Scorer`; answers beyond the policy's `max_length` lose words at their end."""
 
     policy: LanguageModel
     reference: LanguageModel | None = None
     normalise: Literal["none", "length"] = "none"
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises DataError on a comparison that cannot be read."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

@@ -22,17 +22,9 @@ from vlreward.evaluation.judges.local import limits_of
 from vlreward.evaluation.scorers.config import WeightsConfig
 from vlreward.evaluation.scorers.protocols import raising
 from vlreward.modeling import backbones
-from vlreward.modeling.checkpoints import (
-    check_finite,
-    full_model_class,
-    has_reward_head,
-    read_config,
-)
-from vlreward.modeling.devices import find_device, find_dtype
 from vlreward.modeling.encoders import encoder_of
-from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.language_models import open_language_model
 from vlreward.modeling.network import packed_states, padded_states
-from vlreward.modeling.quiet import quiet_transformers
 from vlreward.records import Message, Prompt, Response
 
 R = TypeVar("R")
@@ -147,26 +139,9 @@ class LanguageModel:
 
 def load_language_model(weights: WeightsConfig, *, max_length: int) -> LanguageModel:
     """A model with its LM head; raises CheckpointError if it cannot be read exactly."""
-    target = find_device(weights.device)
-    folder = find_model_folder(weights.path, revision=weights.revision)
-    config = read_config(folder)
-    if has_reward_head(folder):
-        raise CheckpointError(
-            "language-model-has-a-reward-head",
-            value="a model with a reward head",
-            place=str(folder),
-            expected="a model that predicts tokens",
-            mend="Give the reward model by its path alone, or the policy here.",
-        )
-    with quiet_transformers():
-        model = backbones.load_backbone(
-            folder,
-            config,
-            dtype=find_dtype(weights.dtype, device=target),
-            model_class=full_model_class(config),
-        )
-    check_finite(dict(model.named_parameters()), folder)
-    model.to(target).eval()
+    folder, config, model = open_language_model(
+        weights.path, revision=weights.revision, dtype=weights.dtype, device=weights.device
+    )
     limits = limits_of(weights, max_length=max_length)
     backbone = model.base_model
     packed = backbones.is_packed(config, "auto")

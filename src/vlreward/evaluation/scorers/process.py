@@ -26,7 +26,7 @@ from vlreward.evaluation.scorers.language_models import (
     load_language_model,
     windows,
 )
-from vlreward.evaluation.scorers.protocols import Comparison, raising
+from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.records import Message, Part, Prompt, Response, Score
 
 _AT_A_TIME = 16
@@ -36,16 +36,12 @@ Step = tuple[Part, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProcessScorer:
+class ProcessScorer(PatientScorer):
     """An `interfaces.Scorer`; `verdict_ids` are the tokens for a sound and a flawed step."""
 
     model: LanguageModel
     config: ProcessConfig
     verdict_ids: tuple[int, int]
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises DataError on a comparison that cannot be read."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

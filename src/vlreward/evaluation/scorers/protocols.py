@@ -29,7 +29,14 @@ class Ballot(NamedTuple):
 
 @runtime_checkable
 class PatientScorer(Scorer, Protocol):
-    """A scorer to whom a row that cannot be scored is a result like any other."""
+    """A scorer to whom a row that cannot be scored is a result like any other.
+
+    Who inherits from it has `score_many` from `score_each`.
+    """
+
+    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
+        """See `Scorer`; raises the error of the first comparison that cannot be scored."""
+        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]

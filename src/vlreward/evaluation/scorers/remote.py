@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 
 from vlreward.errors import CheckpointError, ConfigError, DataError, VlrewardError
 from vlreward.evaluation.scorers.config import RemoteCodeConfig
-from vlreward.evaluation.scorers.protocols import Comparison, raising
+from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.generation.requests import plain_file
 from vlreward.records import Message, Picture, Prompt, Response, Score
 
@@ -57,7 +57,7 @@ class _Gone(NamedTuple):
     reason: str
 
 
-class RemoteScorer:
+class RemoteScorer(PatientScorer):
     """An `interfaces.Scorer`; close it, or use it as a context manager.
 
     A process that dies over a row, or hangs, costs that row and is started anew; after three in
@@ -92,10 +92,6 @@ class RemoteScorer:
             self._process.end()
             self._process = None
         self._folder.cleanup()
-
-    def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
-        """See `Scorer`; raises DataError on a response that the model cannot score."""
-        return raising(self.score_each(comparisons))
 
     def score_each(
         self, comparisons: Iterable[Comparison]
