@@ -101,6 +101,12 @@ class LocalGenerator:
             sampling=sampling or Sampling(),
         )
 
+    def with_sampling(self, sampling: Sampling) -> LocalGenerator:
+        """The same model, shared, with another way of drawing."""
+        return LocalGenerator(
+            self.model, self.encoder, self.tokenizer, name=self.name, sampling=sampling
+        )
+
     def generate(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Response]:
         """The answers, the same for the same seed on the same device; see `interfaces.Generator`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vlreward.errors import ConfigError
@@ -10,6 +10,7 @@ from vlreward.generation.budget import Budget
 from vlreward.generation.client import Connection
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.transport import Sender
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,8 @@ class Calls:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     needs_keys: bool = True
     """Whether something will be asked; an estimate does without keys."""
+    in_process: Callable[[EndpointConfig], Sender] | None = None
+    """Makes what sends requests to a model that runs in this process."""
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
@@ -29,6 +32,7 @@ class Calls:
             journal=self.journal,
             budget=self.budget,
             api_key=self._key(endpoint.api_key_env),
+            in_process=self.in_process,
         )
 
     def _key(self, name: str | None) -> str | None:

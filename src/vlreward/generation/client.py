@@ -22,7 +22,7 @@ from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
 from vlreward.generation.requests import ChatRequest
 from vlreward.generation.tokens import estimated_input_tokens, worst_case
-from vlreward.generation.transport import Caller, Completion, Setback
+from vlreward.generation.transport import Caller, Completion, Sender, Setback
 from vlreward.progress import Advance
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Connection:
     """An endpoint with all that asking it takes.
 
     `clock` tells seconds since 1970 for the journal; `rng` spreads retries; `transport` stands for
-    the network and `new_loop` for time in tests.
+    the network and `new_loop` for time in tests. `in_process` makes what sends requests to a model
+    that runs in this process.
     """
 
     endpoint: EndpointConfig
@@ -50,6 +51,7 @@ class Connection:
     rng: random.Random = field(default_factory=random.Random, repr=False)
     transport: httpx2.AsyncBaseTransport | None = None
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    in_process: Callable[[EndpointConfig], Sender] | None = None
 
 
 def ask(
@@ -137,16 +139,31 @@ async def _asker(connection: Connection) -> AsyncIterator[_Asker]:
     endpoint = connection.endpoint
     has_cap = connection.budget.max_dollars is not None
     pricing = pricing_of(endpoint) if has_cap else find_pricing(endpoint)
-    caller = Caller(
-        endpoint,
-        api_key=connection.api_key,
-        clock=connection.clock,
-        transport=connection.transport,
-    )
+    sender = _sender(connection)
     try:
-        yield _Asker(connection, caller=caller, pricing=pricing)
+        yield _Asker(connection, sender=sender, pricing=pricing)
     finally:
-        await caller.close()
+        await sender.close()
+
+
+def _sender(connection: Connection) -> Sender:
+    endpoint = connection.endpoint
+    if not endpoint.is_in_process:
+        return Caller(
+            endpoint,
+            api_key=connection.api_key,
+            clock=connection.clock,
+            transport=connection.transport,
+        )
+    if connection.in_process is None:
+        raise ConfigError(
+            "in-process-unsupported",
+            value=endpoint.model,
+            place="base_url",
+            expected="the address of an endpoint: here no model is run in the process itself",
+            mend="Serve the model, for instance with vLLM, and give its address.",
+        )
+    return connection.in_process(endpoint)
 
 
 class _Attempt(NamedTuple):
@@ -161,14 +178,14 @@ class _Attempt(NamedTuple):
 class _Asker:
     """One run against one endpoint."""
 
-    def __init__(self, connection: Connection, *, caller: Caller, pricing: Pricing | None) -> None:
+    def __init__(self, connection: Connection, *, sender: Sender, pricing: Pricing | None) -> None:
         self._connection = connection
         self._endpoint = connection.endpoint
         self._journal = connection.journal
         self._budget = connection.budget
-        self._caller = caller
+        self._sender = sender
         self._pricing = pricing
-        self._limit = AdaptiveLimit(most=connection.endpoint.max_concurrency)
+        self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
         self._num_outages = 0
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
@@ -213,7 +230,7 @@ class _Asker:
             try:
                 send = self._journal.sending(key, dollars=worst) if worst > 0 else None
                 started = now()
-                result = await self._caller.send(request)
+                result = await self._sender.send(request)
                 dollars = self._settled(result, send=send, worst=worst)
             finally:
                 self._budget.settle(reservation, dollars=dollars or 0.0)

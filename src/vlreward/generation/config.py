@@ -12,18 +12,22 @@ from vlreward.errors import ConfigError, require
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+IN_PROCESS = "in-process"
+"""Stands for an address where the model runs in this process, without any endpoint."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointConfig:
-    """One model behind an OpenAI-compatible chat endpoint.
+    """One model behind an OpenAI-compatible chat endpoint, or in this process.
 
     Raises ConfigError for values that cannot be.
     """
 
     base_url: str
-    """Where the API is, up to and with its version, as in https://api.openai.com/v1."""
+    """Where the API is, up to and with its version, as in https://api.openai.com/v1; `in-process`
+    for a model that this process itself runs, one request after the other."""
     model: str
-    """The model's name as the endpoint knows it."""
+    """The model's name as the endpoint knows it; its folder or hub name for one in-process."""
     api_key_env: str | None = None
     """The NAME of the environment variable that holds the key; none for endpoints without keys."""
     timeout_seconds: float = 120.0
@@ -52,8 +56,14 @@ class EndpointConfig:
     expected_output_tokens: int = 256
     """How long replies are taken to be in estimates, until the journal knows better."""
 
+    @property
+    def is_in_process(self) -> bool:
+        """Whether the model runs in this process."""
+        return self.base_url == IN_PROCESS
+
     def __post_init__(self) -> None:
-        _check_url(self.base_url)
+        if not self.is_in_process:
+            _check_url(self.base_url)
         require(bool(self.model.strip()), place="model", value=repr(self.model), expected="a name")
         _check_key_name(self.api_key_env)
         for name, low, high in _WHOLE_NUMBERS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -65,6 +65,18 @@ class Setback:
     retry_after: float | None = None
 
 
+class Sender(Protocol):
+    """Sends requests to one model."""
+
+    async def send(self, request: ChatRequest) -> Completion | Setback:
+        """Sends the request once."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of what it holds."""
+        ...
+
+
 class _Answer(BaseModel):
     content: str | None = None
     refusal: str | None = None
@@ -89,7 +101,7 @@ class _Body(BaseModel):
 
 
 class Caller:
-    """Sends requests to one endpoint; close it when done.
+    """A `Sender` to one endpoint; close it when done.
 
     `transport` stands for the network in tests; `clock` tells the time since 1970.
     """

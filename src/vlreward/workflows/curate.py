@@ -43,6 +43,7 @@ from vlreward.sources.exports import export
 from vlreward.sources.files import find_files
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
@@ -140,7 +141,11 @@ def _started(
         with ReplyJournal(output / "replies.sqlite") as journal:
             budget = Budget(max_dollars, spent=journal.money().total)
             calls = Calls(
-                journal=journal, budget=budget, environment=environment or {}, needs_keys=asks
+                journal=journal,
+                budget=budget,
+                environment=environment or {},
+                needs_keys=asks,
+                in_process=LocalModels().sender,
             )
             bench = Bench(
                 folder=work,
