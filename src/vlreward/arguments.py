@@ -65,8 +65,8 @@ class CurateArguments:
 
     Give the sources and an output folder, or --from a configuration file, such as an earlier run's
     config.yaml, where every threshold can be set. Models that are asked are given in one word:
-    openai:gpt-4o, anthropic:MODEL, gemini:MODEL, or MODEL@URL#KEY, KEY being the environment
-    variable with the key, if there is one.
+    openai:gpt-4o, anthropic:MODEL, gemini:MODEL, local:FOLDER (which this process loads), or
+    MODEL@URL#KEY, KEY being the environment variable with the key, if there is one.
     """
 
     recipe: tyro.conf.Positional[Literal["first-stage", "three-stages"]] = "first-stage"

@@ -131,7 +131,7 @@ def run(tmp_path, rows, endpoint, fitter, *, max_dollars=None, by_judge=False, *
 
 def counts(out):
     """The numbers of the exhibit's table."""
-    lines = out.exhibits[0].text.splitlines()[2:]
+    lines = [one for one in out.exhibits[0].text.splitlines()[2:] if one.startswith("|")]
     return {line.split("|")[1].strip(): int(line.split("|")[2]) for line in lines}
 
 

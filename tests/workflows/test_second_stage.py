@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support import tiny
@@ -80,6 +81,10 @@ def test_weak_answers_are_written_anew_and_the_card_shows_the_scores(tmp_path: P
     assert "![Weak pairs by a surrogate](regenerate-weak.png)" in card and "## Mixture" in card
     assert "in its stead: `" in card
     assert (folder / "regenerate-weak.png").read_bytes().startswith(b"\x89PNG")
+    scores = pq.read_table(folder / "regenerate-weak.parquet").to_pylist()
+    known = {one.id for one in kept if not isinstance(one, DataError)}
+    assert len(scores) == NUM_PAIRS and len({one["id"] for one in scores} & known) > 5
+    assert all(isinstance(one["chosen"], float) and one["fold"] in (0, 1) for one in scores)
     models = [*(tmp_path / "run" / "work").glob("*/surrogate/*/run/model/config.json")]
     assert len(models) == 2
 

@@ -24,6 +24,7 @@ from vlreward.curation.surrogate import (
     SurrogateConfig,
     refuse_chance,
     score_each,
+    write_scores,
 )
 from vlreward.curation.weakness import Weakness
 from vlreward.generation.config import EndpointConfig
@@ -204,9 +205,12 @@ class RegenerateWeak:
         }
         table = ["| rows | number |", "|---|---|"]
         table += [f"| {name} | {number} |" for name, number in counted.items()]
-        plot = bench.folder / f"{self.name}.png"
+        plot, rewards = (bench.folder / f"{self.name}.{form}" for form in ("png", "parquet"))
         draw_scores(scores, weakness=self.weak, path=plot)
-        return Exhibit(title="Weak pairs by a surrogate", text="\n".join(table), plot=plot)
+        write_scores(scores, rewards)
+        table += ["", f"Every pair's rewards, by its id: `{rewards.name}`."]
+        text = "\n".join(table)
+        return Exhibit(title="Weak pairs by a surrogate", text=text, plot=plot, table=rewards)
 
 
 def _pairs(rows: Frame) -> Iterator[tuple[int, PreferencePair]]:

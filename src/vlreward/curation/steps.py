@@ -29,11 +29,15 @@ class Drop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exhibit:
-    """What a step shows of its work on the card: a text in Markdown, and a plot's PNG file."""
+    """What a step shows of its work on the card: a text in Markdown, and a plot's PNG file.
+
+    `table` is a Parquet file with what the text sums up; it is published beside the card.
+    """
 
     title: str
     text: str
     plot: Path | None = None
+    table: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

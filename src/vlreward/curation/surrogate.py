@@ -104,7 +104,7 @@ class Surrogate:
         for fold in range(self._config.num_folds):
             path = self._path(fold)
             if not path.exists():
-                _write(list(self._score(fold)), path)
+                write_scores(list(self._score(fold)), path)
             found += _read(path)
         return found
 
@@ -174,7 +174,8 @@ def score_each(
             yield None
 
 
-def _write(scores: Sequence[Scored], path: Path) -> None:
+def write_scores(scores: Sequence[Scored], path: Path) -> None:
+    """Writes them as a Parquet file with the fields of `Scored` as columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

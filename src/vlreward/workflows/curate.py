@@ -223,8 +223,9 @@ def _publish(
     ledger.write(entries, folder / "ledger.parquet")
     draw_funnel(funnel, folder / "funnel.png")
     for exhibit in curated.exhibits:
-        if exhibit.plot is not None:
-            write_bytes_atomically(folder / exhibit.plot.name, exhibit.plot.read_bytes())
+        for file in (exhibit.plot, exhibit.table):
+            if file is not None:
+                write_bytes_atomically(folder / file.name, file.read_bytes())
     text = card(
         title=folder.parent.name,
         command=command,
