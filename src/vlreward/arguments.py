@@ -85,6 +85,9 @@ class CurateArguments:
     """three-stages: the model that sees pictures and writes new answers."""
     reasoner: str | None = None
     """three-stages: the model that reasons about descriptions of pictures."""
+    describer: str | None = None
+    """three-stages: the model that describes pictures for the reasoner; the generator where it is
+    not given."""
     surrogate: str = "skywork-vl"
     """three-stages: the recipe that trains the surrogate reward model."""
     surrogate_model: str | None = None

@@ -95,6 +95,7 @@ def _curation_recipe(given: CurateArguments) -> CurateConfig:
         benchmarks=given.benchmarks,
         generator=parse_endpoint(given.generator),
         reasoner=parse_endpoint(given.reasoner),
+        describer=parse_endpoint(given.describer) if given.describer else None,
         judge=judge,
         surrogate=given.surrogate,
         surrogate_model=given.surrogate_model,

@@ -45,6 +45,7 @@ def three_stages(
     data: str | Sequence[str | SourceConfig],
     generator: EndpointConfig,
     reasoner: EndpointConfig,
+    describer: EndpointConfig | None = None,
     judge: EndpointConfig | None = None,
     benchmarks: str | Sequence[str | SourceConfig] = (),
     surrogate: str = "skywork-vl",
@@ -55,8 +56,8 @@ def three_stages(
     """All stages of the paper; `generator` sees pictures, `reasoner` need not.
 
     The surrogate is trained by the recipe of that name, from the recipe's model or another one. The
-    generator writes new answers, answers directly and describes; the judge checks labels and new
-    answers, and names fields of study. The run waits for people's decisions in between.
+    generator writes new answers, answers directly and, without a describer, describes; the judge
+    checks labels and new answers, and names fields of study. The run waits for people's decisions in between.
     """
     steps = (
         *first_stage_steps(benchmarks=benchmarks, judge=judge),
@@ -67,7 +68,7 @@ def three_stages(
             model=surrogate_model,
             max_rows=max_rows,
         ),
-        *third_stage_steps(vlm=generator, reasoner=reasoner, labeller=judge),
+        *third_stage_steps(vlm=generator, describer=describer, reasoner=reasoner, labeller=judge),
     )
     return CurateConfig(output=output, data=parse_sources(data), steps=steps)
 

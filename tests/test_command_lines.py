@@ -1,0 +1,47 @@
+"""What the words of `vlreward curate` configure."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlreward.command_lines import read_curate_config
+from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.regenerate_weak import RegenerateWeak
+from vlreward.errors import ConfigError
+
+THREE_STAGES = [
+    *("three-stages", "--data", "pairs.jsonl", "--output", "run"),
+    *("--generator", "openai:gpt-4o", "--reasoner", "r1@http://127.0.0.1:8000/v1"),
+]
+
+
+def test_each_model_of_three_stages_gets_its_part() -> None:
+    words = ["--judge", "openai:gpt-4o-mini", "--describer", "local:qwen"]
+    _, config = read_curate_config([*THREE_STAGES, *words, "--surrogate-model", "base"])
+    steps = {step.name: step for step in config.steps}
+    weak, comparison = steps["regenerate-weak"], steps["compare-reasoning"]
+    assert isinstance(weak, RegenerateWeak) and isinstance(comparison, CompareReasoning)
+    assert (weak.generator.model, weak.surrogate.model) == ("gpt-4o", "base")
+    assert weak.checker == comparison.labeller and comparison.labeller is not None
+    assert comparison.labeller.model == "gpt-4o-mini"
+    named = [comparison.vlm, comparison.describer, comparison.reasoner]
+    assert [one.model for one in named] == ["gpt-4o", "qwen", "r1"]
+
+
+def test_the_generator_describes_where_nobody_else_does() -> None:
+    _, config = read_curate_config(THREE_STAGES)
+    comparison = config.steps[-1]
+    assert isinstance(comparison, CompareReasoning) and comparison.describer == comparison.vlm
+
+
+@pytest.mark.parametrize("missing", ["--generator", "--reasoner"])
+def test_a_missing_model_is_named(missing: str) -> None:
+    at = THREE_STAGES.index(missing)
+    with pytest.raises(ConfigError, match=f"no {missing}"):
+        read_curate_config(THREE_STAGES[:at] + THREE_STAGES[at + 2 :])
+
+
+def test_models_that_the_first_stage_does_not_ask_are_refused() -> None:
+    words = ["--data", "pairs.jsonl", "--output", "run", "--describer", "openai:gpt-4o"]
+    with pytest.raises(ConfigError, match="--describer"):
+        read_curate_config(words)
