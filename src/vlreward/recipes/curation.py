@@ -57,8 +57,8 @@ def three_stages(
 
     The surrogate is trained by the recipe of that name, from the recipe's model or another one. The
     generator writes new answers, answers directly and, without a describer, describes; the judge
-    checks labels and new answers, and names fields of study. The run waits for people's decisions in
-    between.
+    checks labels and new answers, and names fields of study. The run waits for people's decisions
+    in between.
     """
     steps = (
         *first_stage_steps(benchmarks=benchmarks, judge=judge),
