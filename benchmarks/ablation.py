@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from vlreward import markdown
 from vlreward.curation.config import CurateConfig
 from vlreward.durable import write_json_atomically
 from vlreward.interfaces import Scorer
@@ -123,8 +124,7 @@ def main() -> None:
                 write_json_atomically(note, [right(model, pictured), right(model, texts)])
             rows.setdefault(name, []).append(tuple(json.loads(note.read_text(encoding="utf-8"))))
             print(f"seed {seed}, {name}: {rows[name][-1]}", flush=True)
-    print("| trained on | multimodal [95 %] | each seed | text [95 %] | each seed |")
-    print("|---|---|---|---|---|")
+    table = []
     for name, found in rows.items():
         cells = [name]
         for column, number in ((0, len(pictured)), (1, len(texts))):
@@ -132,7 +132,9 @@ def main() -> None:
             low, high = wilson_interval(sum(counts), number * len(counts))
             cells.append(f"{sum(counts) / number / len(counts):.3f} [{low:.3f}, {high:.3f}]")
             cells.append(", ".join(f"{count / number:.3f}" for count in counts))
-        print(f"| {' | '.join(cells)} |")
+        table.append(cells)
+    header = ["trained on", "multimodal [95 %]", "each seed", "text [95 %]", "each seed"]
+    print(markdown.table(header, table))
 
 
 if __name__ == "__main__":

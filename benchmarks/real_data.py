@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tyro
 
+from vlreward import markdown
 from vlreward.durable import write_text_atomically
 from vlreward.modeling.config import ScratchConfig
 from vlreward.recipes.scratch import scratch
@@ -71,12 +72,13 @@ def _run(name: str, arguments: Arguments) -> list[str]:
     shuffled = with_shuffled_pictures(held_out, seed=0)
     control = {one.task: one for one in validate(model, shuffled).by_task} if shuffled else {}
     lines = [f"Trained on {name}, {_EPOCHS[name]} epochs:", ""]
-    lines += ["| task | pairs | accuracy [95 %] | pictures shuffled [95 %] |", "|---|---|---|---|"]
-    lines += [
-        f"| {one.task} | {one.share.num_all} | {_cell(one)} | {_cell(control.get(one.task))} |"
+    rows = [
+        (one.task, one.share.num_all, one.share, _cell(control.get(one.task)))
         for one in found.by_task
     ]
-    return [*lines, f"| all | {found.overall.share.num_all} | {_cell(found.overall)} | |", ""]
+    rows.append(("all", found.overall.share.num_all, found.overall.share, ""))
+    header = ["task", "pairs", "accuracy [95 %]", "pictures shuffled [95 %]"]
+    return [*lines, markdown.table(header, rows), ""]
 
 
 def _cell(result: TaskResult | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import tyro
 
+from vlreward import markdown
 from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_text_atomically
 from vlreward.modeling.config import ModelConfig
@@ -76,22 +77,22 @@ def _config(arguments: Arguments, name: str, *, epochs: int) -> TrainConfig:
 def _report(model: RewardModel, name: str, how: str, *, arguments: Arguments) -> None:
     """Measures the model on the data set's validation rows; prints and keeps the table."""
     held_out = load_preferences([parse_source(f"{arguments.data / name / 'pairs.jsonl'}#val")])
-    lines = [f"{name}, {how}:", "", *_table(model, held_out.pairs), ""]
+    lines = [f"{name}, {how}:", "", _table(model, held_out.pairs), ""]
     path = arguments.output / f"{name} {how}.md".replace(" ", "-")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, "\n".join(lines))
     print("\n".join(lines), flush=True)
 
 
-def _table(model: RewardModel, pairs: list[PreferencePair]) -> list[str]:
+def _table(model: RewardModel, pairs: list[PreferencePair]) -> str:
     found = validate(model, pairs)
     shuffled = with_shuffled_pictures(pairs, seed=0)
     control = {one.task: one for one in validate(model, shuffled).by_task} if shuffled else {}
-    lines = ["| task | pairs | accuracy [95 %] | pictures shuffled [95 %] |", "|---|---|---|---|"]
-    return lines + [
-        f"| {one.task} | {one.share.num_all} | {_cell(one)} | {_cell(control.get(one.task))} |"
+    rows = [
+        (one.task, one.share.num_all, one.share, _cell(control.get(one.task)))
         for one in (*found.by_task, found.overall)
     ]
+    return markdown.table(["task", "pairs", "accuracy [95 %]", "pictures shuffled [95 %]"], rows)
 
 
 def _cell(result: TaskResult | None) -> str:

@@ -38,6 +38,7 @@ LIGHT = [
     "configuration_errors",
     "extras",
     "errors",
+    "markdown",
 ]
 """The parts that do without torch and transformers; some may not exist."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlreward import markdown
 from vlreward.curation.ledger import Entry, counts
 from vlreward.curation.pipeline import Passed
 from vlreward.curation.steps import Exhibit
@@ -160,33 +161,34 @@ def _contents(kept: Iterable[Content]) -> str:
     for one in kept:
         counted.setdefault(one.source, Counter())[one.has_pictures] += 1
     total = sum(sum(found.values()) for found in counted.values())
-    lines = ["| source | with pictures | text only | share |", "|---|---|---|---|"]
     ordered = sorted(counted.items(), key=lambda item: (-sum(item[1].values()), item[0]))
-    for source, found in ordered:
-        share = sum(found.values()) / total
-        lines.append(f"| {_cell(source)} | {found[True]} | {found[False]} | {share:.1%} |")
-    sums = {kind: sum(found[kind] for found in counted.values()) for kind in (True, False)}
-    lines.append(f"| all | {sums[True]} | {sums[False]} | {1 if total else 0:.0%} |")
-    return "\n".join(lines)
+    rows = [
+        (source, found[True], found[False], f"{sum(found.values()) / total:.1%}")
+        for source, found in ordered
+    ]
+    pictured, text_only = (sum(found[kind] for _, found in ordered) for kind in (True, False))
+    whole = ("all", pictured, text_only, f"{1 if total else 0:.0%}")
+    return markdown.table(["source", "with pictures", "text only", "share"], [*rows, whole])
 
 
 def _dropped(funnel: Funnel, entries: Sequence[Entry]) -> str:
-    lines = ["| step | reason | rows | share of all read |", "|---|---|---|---|"]
-    for step, reason, number in counts(entries):
-        lines.append(f"| {step} | {reason} | {number} | {number / funnel.num_read:.1%} |")
-    return "\n".join(lines)
+    rows = [
+        (step, reason, number, f"{number / funnel.num_read:.1%}")
+        for step, reason, number in counts(entries)
+    ]
+    return markdown.table(["step", "reason", "rows", "share of all read"], rows)
 
 
 def _examples(entries: Sequence[Entry], texts: Mapping[str, Content]) -> str:
     parts = []
     for entry in examples_of(entries):
-        why = _cell(_short(entry.detail))
-        lines = [f"- **{entry.step}, {entry.reason}** ({_cell(entry.place)}) {why}".rstrip()]
+        place, why = markdown.escape(entry.place), markdown.escape(_short(entry.detail))
+        lines = [f"- **{entry.step}, {entry.reason}** ({place}) {why}".rstrip()]
         lines += [f"    - {line}" for line in _text(texts.get(entry.id or ""))]
         if entry.because in texts and entry.because is not None:
             lines += [f"    - in its stead: {line}" for line in _text(texts[entry.because])]
         elif entry.because is not None:
-            lines.append(f"    - because of {_cell(entry.because)}")
+            lines.append(f"    - because of {markdown.escape(entry.because)}")
         parts.append("\n".join(lines))
     return "\n".join(parts)
 
@@ -201,8 +203,3 @@ def _text(content: Content | None) -> list[str]:
 def _short(text: str) -> str:
     even = " ".join(text.replace("`", "'").split())
     return even if len(even) <= _SHOWN else f"{even[:_SHOWN]}…"
-
-
-def _cell(text: str) -> str:
-    """The text as Markdown shows it in a table or a line."""
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

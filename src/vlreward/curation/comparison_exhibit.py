@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from vlreward import markdown
 from vlreward.curation.annotation import Better, Decision, Result, Task, count_votes
 from vlreward.curation.reasoning_tasks import Answers, Kind, Question
 from vlreward.curation.simulated_annotators import SimulatedAnnotators
@@ -99,8 +100,8 @@ def _answers(answers: Mapping[Kind, Answers]) -> str:
     for kind, given in answers.items():
         failures = Counter(one for one in given if not isinstance(one, Response))
         num_usable = len(given) - failures.total()
-        rows.append([kind, str(num_usable), _listed(failures) or "none"])
-    return _table(["answers", "usable", "not usable"], rows)
+        rows.append((kind, num_usable, _listed(failures) or "none"))
+    return markdown.table(["answers", "usable", "not usable"], rows)
 
 
 def _tasks(made: Comparing) -> str:
@@ -127,9 +128,9 @@ def _wins(made: Comparing, results: Mapping[str, Result]) -> str:
             low, high = wilson_interval(won[first], num_won)
             share = f"{won[first] / num_won:.1%} [{low:.1%}, {high:.1%}]"
         numbers = [won[first], won[second], won["equal"], won["no majority"]]
-        rows.append([f"{first} against {second}", *map(str, numbers), share])
-    head = ["comparison", "first won", "second won", "equal", "no majority"]
-    return _table([*head, "share of the first [95 %]"], rows)
+        rows.append((f"{first} against {second}", *numbers, share))
+    header = ["comparison", "first won", "second won", "equal", "no majority"]
+    return markdown.table([*header, "share of the first [95 %]"], rows)
 
 
 def _winner(task: Task, result: Result) -> str:
@@ -151,8 +152,9 @@ def _fields(made: Comparing, results: Mapping[str, Result]) -> str:
     rows = []
     for name, number in sorted(prompts.items(), key=lambda item: (-item[1], item[0])):
         share = f"{pairs[name] / pairs.total():.1%}" if pairs else ""
-        rows.append([name, *map(str, (number, tasks[name], pairs[name])), share])
-    return _table(["field of study", "prompts", "tasks", "pairs", "share of the pairs"], rows)
+        rows.append((name, number, tasks[name], pairs[name], share))
+    header = ["field of study", "prompts", "tasks", "pairs", "share of the pairs"]
+    return markdown.table(header, rows)
 
 
 def _agreement(votes: Sequence[Sequence[Better]]) -> str:
@@ -170,8 +172,3 @@ def _agreement(votes: Sequence[Sequence[Better]]) -> str:
 def _listed(numbers: Counter[str]) -> str:
     ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{number} {name}" for name, number in ordered)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vlreward import markdown
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import hash_of
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome
@@ -122,16 +123,19 @@ class Mix:
         taken: Mapping[str, int],
         quotas: Mapping[str, int],
     ) -> Exhibit:
+        num_taken = max(1, taken["all"])
         before = Counter(
             key for row in rows for key in (f"source {row['source']}", row["modality"])
         )
-        lines = ["| of | rows before | at most | rows after | share |", "|---|---|---|---|---|"]
-        for key, number in sorted(before.items(), key=lambda item: (item[0] in _MODALITIES, item)):
-            share = taken[key] / max(1, taken["all"])
-            cap = quotas.get(key, "")
-            name = key.replace("|", "\\|")
-            lines.append(f"| {name} | {number} | {cap} | {taken[key]} | {share:.1%} |")
-        text = "\n".join([*lines, "", *self._missing(taken, quotas)]).rstrip()
+        ordered = sorted(before.items(), key=lambda item: (item[0] in _MODALITIES, item))
+        table = markdown.table(
+            ["of", "rows before", "at most", "rows after", "share"],
+            [
+                (key, num_before, quotas.get(key, ""), taken[key], f"{taken[key] / num_taken:.1%}")
+                for key, num_before in ordered
+            ],
+        )
+        text = "\n".join([table, "", *self._missing(taken, quotas)]).rstrip()
         return Exhibit(title="Mixture", text=text)
 
     def _missing(self, taken: Mapping[str, int], quotas: Mapping[str, int]) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from vlreward import markdown
 from vlreward.curation.calls import budget_spent
 from vlreward.curation.frames import Frame
 from vlreward.curation.rows import hash_of, pair_of
@@ -203,13 +204,11 @@ class RegenerateWeak:
             "no new answer: the call failed, or it was cut": fates["no new answer"],
             "new answer that could not be checked": fates["not checked"],
         }
-        table = ["| rows | number |", "|---|---|"]
-        table += [f"| {name} | {number} |" for name, number in counted.items()]
         plot, rewards = (bench.folder / f"{self.name}.{form}" for form in ("png", "parquet"))
         draw_scores(scores, weakness=self.weak, path=plot)
         write_scores(scores, rewards)
-        table += ["", f"Every pair's rewards, by its id: `{rewards.name}`."]
-        text = "\n".join(table)
+        table = markdown.table(["rows", "number"], list(counted.items()))
+        text = f"{table}\n\nEvery pair's rewards, by its id: `{rewards.name}`."
         return Exhibit(title="Weak pairs by a surrogate", text=text, plot=plot, table=rewards)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vlreward import markdown
 from vlreward.workflows.world_exam import HEADINGS, ExamResult
 
 _BASE = """\
@@ -70,16 +71,16 @@ Its rewards compare answers to one question. It knows no photographs and hardly 
 def base_card(validation: Mapping[str, Any], *, command: Sequence[str]) -> str:
     """From the last validation of a base model's run."""
     groups = {"all": validation["overall"], **validation["skills"], **validation["tasks"]}
-    lines = ["| questions | number | answered [95 %] |", "|---|---|---|"]
+    rows = []
     for name, found in groups.items():
         low, high = found["interval"]
         said = f"{found['accuracy']:.3f} [{low:.3f}, {high:.3f}]"
-        lines.append(f"| {name} | {found['num_questions']} | {said} |")
-    return _BASE.format(command=" ".join(command), table="\n".join(lines))
+        rows.append((name, found["num_questions"], said))
+    table = markdown.table(["questions", "number", "answered [95 %]"], rows)
+    return _BASE.format(command=" ".join(command), table=table)
 
 
 def reward_card(result: ExamResult, *, command: Sequence[str]) -> str:
     """From an exam."""
-    rows = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells for row in result.rows)]
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    return _REWARD.format(command=" ".join(command), table="\n".join(lines))
+    table = markdown.table(HEADINGS, [row.cells for row in result.rows])
+    return _REWARD.format(command=" ".join(command), table=table)
