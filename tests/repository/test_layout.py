@@ -39,6 +39,7 @@ LIGHT = [
     "extras",
     "errors",
     "markdown",
+    "plotting",
 ]
 """The parts that do without torch and transformers; some may not exist."""
 

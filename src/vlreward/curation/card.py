@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from vlreward.curation.ledger import Entry, counts
 from vlreward.curation.pipeline import Passed
 from vlreward.curation.steps import Exhibit
 from vlreward.durable import write_bytes_atomically
+from vlreward.plotting import png_bytes
 
 _CARD = """\
 ---
@@ -138,9 +138,7 @@ def draw_funnel(funnel: Funnel, path: Path) -> None:
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_bytes_atomically(path, buffer.getvalue())
+    write_bytes_atomically(path, png_bytes(figure))
 
 
 def _origin(funnel: Funnel) -> str:

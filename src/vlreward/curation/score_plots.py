@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from vlreward.curation.surrogate import Scored
 from vlreward.curation.weakness import Weakness
 from vlreward.durable import write_bytes_atomically
+from vlreward.plotting import png_bytes
 
 _NUM_BINS = 40
 _CHOSEN, _REJECTED, _MARGINS = "#1f4e9c", "#c0504d", "#6b7f99"
@@ -38,9 +38,7 @@ def draw_scores(scores: Sequence[Scored], *, weakness: Weakness, path: Path) -> 
             one.set_title(f"fold {fold}: {title}", fontsize=10)
             one.spines[["top", "right"]].set_visible(False)
             one.legend(fontsize=8, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_bytes_atomically(path, buffer.getvalue())
+    write_bytes_atomically(path, png_bytes(figure))
 
 
 def _mark(axes: Any, value: float, *, label: str) -> None:

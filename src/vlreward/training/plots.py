@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
 from vlreward.durable import write_bytes_atomically
+from vlreward.plotting import png_bytes
 from vlreward.runs import Event
 
 _SMOOTHING = 0.9
@@ -48,9 +48,7 @@ def draw_curves(events: Sequence[Event], path: Path) -> None:
         axes.set_title(key)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_bytes_atomically(path, buffer.getvalue())
+    write_bytes_atomically(path, png_bytes(figure))
 
 
 def _smooth(values: Sequence[float]) -> list[float]:

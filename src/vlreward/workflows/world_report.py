@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vlreward.durable import write_text_atomically
 from vlreward.interfaces import Scorer
 from vlreward.pictures import read_bytes
+from vlreward.plotting import png_bytes
 from vlreward.records import Picture, PreferencePair
 from vlreward.training.validation import Share
 from vlreward.workflows.world_exam import (
@@ -111,9 +111,7 @@ def _histograms(judged: Sequence[Judged]) -> bytes:
         ax.set_yticks([])
         ax.set_ylabel(kind, rotation=0, ha="right", va="center")
     axes[-1].set_xlabel("reward")
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png_bytes(figure)
 
 
 def _worst(judged: Sequence[Judged]) -> list[Judged]:
