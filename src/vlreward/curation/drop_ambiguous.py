@@ -8,8 +8,9 @@ from typing import Literal
 
 from vlreward.curation.calls import budget_spent
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.rows import SURE, pair_of
+from vlreward.curation.rows import SURE
 from vlreward.curation.steps import Bench, Drop, Outcome
+from vlreward.curation.working_set import numbered_pairs
 from vlreward.errors import require
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate
@@ -102,8 +103,7 @@ class DropAmbiguous:
         """The rows that the judge model is shown, by number: of silent ones those not in `own`."""
         col = daft().col
         silent = rows if self.judge_all else rows.where(col("confidence").is_null())
-        shown = silent.select("row", "id", "place", "body").sort(["id", "place"])
-        return {row["row"]: pair_of(row) for row in shown.iter_rows() if row["row"] not in own}
+        return {row: pair for row, pair in numbered_pairs(silent) if row not in own}
 
 
 def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop | None:

@@ -13,12 +13,10 @@ from collections.abc import Callable, Container, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vlreward.curation.wording import content_words, exclude_each_other, is_typo, stem
+from vlreward.curation.wording import MIN_STEM, content_words, exclude_each_other, is_typo, stem
 
 EmbedWords = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 """Unit vectors [words, dimensions]."""
-
-_MIN_STEM = 3
 
 
 def say_the_same(
@@ -81,7 +79,7 @@ def _nearness(
             if is_typo(one, other) or is_typo(*stems):
                 near[row, column] = 1
             elif (
-                min(map(len, stems)) < _MIN_STEM
+                min(map(len, stems)) < MIN_STEM
                 or any(each in fixed for each in stems)
                 or exclude_each_other(one, other)
             ):

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from vlreward import markdown
 from vlreward.curation.calls import budget_spent
 from vlreward.curation.frames import Frame
-from vlreward.curation.rows import hash_of, pair_of
+from vlreward.curation.rows import hash_of
 from vlreward.curation.score_plots import draw_scores
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome
 from vlreward.curation.surrogate import (
@@ -24,10 +24,11 @@ from vlreward.curation.surrogate import (
     Surrogate,
     SurrogateConfig,
     refuse_chance,
-    score_each,
+    rewards_of,
     write_scores,
 )
 from vlreward.curation.weakness import Weakness
+from vlreward.curation.working_set import numbered_pairs
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate, usual_text
 from vlreward.generation.outcomes import Failure
@@ -102,9 +103,11 @@ class RegenerateWeak:
         surrogate = self._surrogate(rows, bench=bench)
         if surrogate.is_known:
             weak = {one.row for one in self._weak(surrogate.scores())}
-            pairs = [pair for row, pair in _pairs(rows) if row in weak]
+            pairs = [pair for row, pair in numbered_pairs(rows) if row in weak]
             return self._estimate(pairs, bench=bench)
-        pairs = sorted((pair for _, pair in _pairs(rows)), key=lambda pair: hash_of(pair.id))
+        pairs = sorted(
+            (pair for _, pair in numbered_pairs(rows)), key=lambda pair: hash_of(pair.id)
+        )
         number = self.weak.most(len(pairs), num_folds=self.surrogate.num_folds)
         found = self._estimate(pairs[:number], bench=bench)
         return replace(found, num_calls=found.num_calls + found.num_known, num_known=0)
@@ -140,7 +143,7 @@ class RegenerateWeak:
         if not weak:
             return []
         by_row = {one.row: one for one in weak}
-        found = [(by_row[row], pair) for row, pair in _pairs(rows) if row in by_row]
+        found = [(by_row[row], pair) for row, pair in numbered_pairs(rows) if row in by_row]
         answers = regenerate(
             [(pair.prompt, pair.chosen) for _, pair in found],
             connection=bench.connect(self.generator),
@@ -212,12 +215,6 @@ class RegenerateWeak:
         return Exhibit(title="Weak pairs by a surrogate", text=text, plot=plot, table=rewards)
 
 
-def _pairs(rows: Frame) -> Iterator[tuple[int, PreferencePair]]:
-    """All rows' numbers and pairs, by id, then source and place."""
-    ordered = rows.select("row", "id", "source", "place", "body").sort(["id", "source", "place"])
-    return ((row["row"], pair_of(row)) for row in ordered.iter_rows())
-
-
 def _attempt(scored: Scored, old: PreferencePair, answer: Generated | Failure) -> _Attempt:
     """What came of a call; what an old answer says already is no better."""
     if isinstance(answer, Failure):
@@ -242,7 +239,7 @@ def _scored_checks(
             for one in own
             if one.new is not None
         ]
-        rewards = score_each(surrogate.scorer(fold), asked)
+        rewards = rewards_of(surrogate.scorer(fold), asked)
         for one, values in zip(own, rewards, strict=True):
             if values is None:
                 continue

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlreward.curation.frames import Frame
-from vlreward.curation.rows import hash_of, pair_of
+from vlreward.curation.rows import hash_of, prompt_key
 from vlreward.curation.steps import Bench
+from vlreward.curation.working_set import numbered_pairs
 from vlreward.durable import written_atomically
 from vlreward.errors import ConfigError, DataError, require
 from vlreward.interfaces import RewardFitter, Scorer
@@ -126,7 +127,7 @@ class Surrogate:
         if not own:
             return
         asked = [(one.pair.prompt, [one.pair.chosen, one.pair.rejected]) for one in own]
-        rewards = score_each(self.scorer(fold), asked)
+        rewards = rewards_of(self.scorer(fold), asked)
         for one, values in zip(own, rewards, strict=True):
             if self._bench.advance is not None:
                 self._bench.advance("scored")
@@ -136,15 +137,13 @@ class Surrogate:
     @cached_property
     def _dealt(self) -> list[_Dealt]:
         """All rows by id, dealt by their prompts."""
-        columns = self._rows.select("row", "id", "source", "place", "prompt_key", "body")
-        ordered = columns.sort(["id", "source", "place"])
         return [
-            _Dealt(row["row"], self._fold_of(row["prompt_key"]), pair_of(row))
-            for row in ordered.iter_rows()
+            _Dealt(row, self._fold_of(pair.prompt), pair)
+            for row, pair in numbered_pairs(self._rows)
         ]
 
-    def _fold_of(self, prompt_key: str) -> int:
-        return hash_of(f"{self._seed} {prompt_key}") % self._config.num_folds
+    def _fold_of(self, prompt: Prompt) -> int:
+        return hash_of(f"{self._seed} {prompt_key(prompt)}") % self._config.num_folds
 
     def _fitter(self) -> RewardFitter:
         assert self._bench.fitters is not None, "a run whose steps need a surrogate has fitters"
@@ -158,7 +157,7 @@ class Surrogate:
         return self._bench.folder / "scores" / f"fold-{fold}.parquet"
 
 
-def score_each(
+def rewards_of(
     scorer: Scorer, comparisons: Sequence[tuple[Prompt, Sequence[Response]]]
 ) -> Iterator[list[float] | None]:
     """The rewards of each comparison's responses; None where the scorer cannot read them."""

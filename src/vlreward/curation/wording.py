@@ -109,7 +109,8 @@ _ENDINGS = (
     ("s", ""),
 )
 """The first that a word has is exchanged."""
-_MIN_STEM = 3
+MIN_STEM = 3
+"""Letters of the shortest stem: what is shorter says too little by itself."""
 _MIN_TYPO_LENGTH = 7
 _KNOWN_BY_HEART = tuple(
     sorted(
@@ -141,7 +142,7 @@ def stem(word: str) -> str:
     for ending, instead in _ENDINGS:
         if word.endswith(ending):
             rest = word[: len(word) - len(ending)] + instead
-            return rest if len(rest) >= _MIN_STEM else word
+            return rest if len(rest) >= MIN_STEM else word
     return word
 
 

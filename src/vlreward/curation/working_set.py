@@ -66,8 +66,13 @@ def rows_of(folder: Path) -> Frame:
 
 def pairs_of(rows: Frame) -> Iterator[PreferencePair]:
     """The pairs of a table's rows, by id, then source and place."""
-    ordered = rows.select("id", "source", "place", "body").sort(["id", "source", "place"])
-    return (pair_of(row) for row in ordered.iter_rows())
+    return (pair for _, pair in numbered_pairs(rows))
+
+
+def numbered_pairs(rows: Frame) -> Iterator[tuple[int, PreferencePair]]:
+    """The numbers of a table's rows and their pairs, in the order of `pairs_of`."""
+    ordered = rows.select("row", "id", "source", "place", "body").sort(["id", "source", "place"])
+    return ((row["row"], pair_of(row)) for row in ordered.iter_rows())
 
 
 def _write(shard: Sequence[dict[str, Any]], path: Path) -> None:
