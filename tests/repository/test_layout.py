@@ -32,6 +32,7 @@ LIGHT = [
     "progress",
     "durable",
     "interfaces",
+    "picture_control",
     "records",
     "statistics",
     "configuration",

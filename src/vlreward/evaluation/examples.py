@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vlreward.picture_control import with_borrowed_pictures
 from vlreward.records import Demonstration, Prompt, Response
 
 
@@ -52,17 +52,13 @@ def with_shuffled_pictures(examples: Sequence[Example], *, seed: int) -> list[Ex
     Each prompt borrows the pictures of another row of its subset, of one that has as many in its
     prompt and none in common; a row without such another, or without pictures, is left out.
     """
-    kinds: dict[tuple[str, str, int], list[Example]] = {}
-    for example in examples:
-        if pictures := example.prompt.pictures:
-            kinds.setdefault((example.group, example.subset, len(pictures)), []).append(example)
-    generator = random.Random(seed)
-    borrowed: dict[str, Example] = {}
-    for alike in kinds.values():
-        for example in alike:
-            own = set(example.prompt.pictures)
-            others = [o.prompt.pictures for o in alike if own.isdisjoint(o.prompt.pictures)]
-            if others:
-                prompt = example.prompt.with_pictures(generator.choice(others))
-                borrowed[example.id] = replace(example, prompt=prompt)
-    return [borrowed[example.id] for example in examples if example.id in borrowed]
+    borrowed = with_borrowed_pictures(
+        [example.prompt for example in examples],
+        kinds=[(example.group, example.subset) for example in examples],
+        seed=seed,
+    )
+    return [
+        replace(example, prompt=prompt)
+        for example, prompt in zip(examples, borrowed, strict=True)
+        if prompt is not None
+    ]

@@ -6,12 +6,12 @@ A pair counts as right only where the chosen response scores strictly higher (Re
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from vlreward.interfaces import Scorer
+from vlreward.picture_control import with_borrowed_pictures
 from vlreward.records import PreferencePair
 from vlreward.statistics import Interval, wilson_interval
 
@@ -115,20 +115,14 @@ def with_shuffled_pictures(pairs: Sequence[PreferencePair], *, seed: int) -> lis
     The other pair has as many pictures in its prompt, and none in common; a pair for which there
     is no such other, or without pictures in its prompt, is left out.
     """
-    groups: dict[tuple[str, int], list[PreferencePair]] = {}
-    for pair in pairs:
-        if pair.prompt.pictures:
-            groups.setdefault((task_of(pair), len(pair.prompt.pictures)), []).append(pair)
-    shuffled = []
-    generator = random.Random(seed)
-    for group in groups.values():
-        for pair in group:
-            own = set(pair.prompt.pictures)
-            others = [o.prompt.pictures for o in group if own.isdisjoint(o.prompt.pictures)]
-            if others:
-                prompt = pair.prompt.with_pictures(generator.choice(others))
-                shuffled.append(replace(pair, prompt=prompt))
-    return shuffled
+    borrowed = with_borrowed_pictures(
+        [pair.prompt for pair in pairs], kinds=[task_of(pair) for pair in pairs], seed=seed
+    )
+    return [
+        replace(pair, prompt=prompt)
+        for pair, prompt in zip(pairs, borrowed, strict=True)
+        if prompt is not None
+    ]
 
 
 def _summarise(task: str, margins: Sequence[float]) -> TaskResult:

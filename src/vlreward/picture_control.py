@@ -1,0 +1,30 @@
+"""The control that tells whether pictures are looked at: prompts with the pictures of others."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Sequence
+
+from vlreward.records import Prompt
+
+
+def with_borrowed_pictures(
+    prompts: Sequence[Prompt], *, kinds: Sequence[Hashable], seed: int
+) -> list[Prompt | None]:
+    """Each prompt's words with the pictures of another prompt of its kind, in order.
+
+    The other has as many pictures, and none in common. None stands for a prompt without such
+    another, or without pictures.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for index, (prompt, kind) in enumerate(zip(prompts, kinds, strict=True)):
+        if num_pictures := len(prompt.pictures):
+            alike.setdefault((kind, num_pictures), []).append(index)
+    borrowed: list[Prompt | None] = [None] * len(prompts)
+    generator = random.Random(seed)
+    for indices in alike.values():
+        there = [prompts[index].pictures for index in indices]
+        for index, own in zip(indices, map(set, there), strict=True):
+            if others := [pictures for pictures in there if own.isdisjoint(pictures)]:
+                borrowed[index] = prompts[index].with_pictures(generator.choice(others))
+    return borrowed
