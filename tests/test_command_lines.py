@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vlreward.command_lines import read_curate_config
-from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import ConfigError
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from tests.curation.test_judged import bench
 from vlreward.curation.annotation import DECISIONS
+from vlreward.curation.compare_reasoning import SOURCE, CompareReasoning
 from vlreward.curation.pipeline import curate, rehearse
-from vlreward.curation.reasoning_comparisons import SOURCE, CompareReasoning
 from vlreward.curation.simulated_annotators import SimulatedAnnotators
 from vlreward.curation.working_set import pairs_of, rows_of
 from vlreward.generation.config import EndpointConfig

@@ -10,7 +10,7 @@ from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward.curation.calls import Calls
 from vlreward.curation.drop_ambiguous import DropAmbiguous
-from vlreward.curation.mixture import Mix
+from vlreward.curation.mix import Mix
 from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import read_in, rows_of

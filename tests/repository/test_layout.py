@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import vlreward
 from tests.repository.source_rules import imported_modules, oversized, unsafe_code
+from vlreward.curation.config import AnyStep
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "vlreward"
@@ -239,8 +241,8 @@ def test_the_contract_without_torch_covers_every_light_part() -> None:
 def test_recipes_import_configurations_only() -> None:
     # A step of curation is its own configuration.
     steps = (
-        r"curation\.(drop_\w+|decontaminate|regenerate_weak|surrogate|weakness|mixture"
-        r"|reasoning_comparisons|simulated_annotators)"
+        r"curation\.(drop_\w+|decontaminate|regenerate_weak|surrogate|weakness|mix"
+        r"|compare_reasoning|simulated_annotators)"
     )
     allowed = re.compile(
         rf"vlreward\.(\w+\.config|{steps}|sources\.spec|errors|records|recipes(\.\w+)?)"
@@ -248,6 +250,14 @@ def test_recipes_import_configurations_only() -> None:
     for path in sorted((PACKAGE / "recipes").glob("*.py")):
         ours = {name for name in imported_modules(read(path)) if name.startswith("vlreward")}
         assert {name for name in ours if not allowed.fullmatch(name)} == set(), path
+
+
+def test_every_step_of_curation_lies_in_the_module_of_its_name() -> None:
+    union, _ = get_args(AnyStep)
+    names = {step.__module__: step.__dataclass_fields__["name"].default for step in get_args(union)}
+    assert names
+    for module, name in names.items():
+        assert module == f"vlreward.curation.{name.replace('-', '_')}"
 
 
 def test_every_dependency_is_pinned_torch_first() -> None:

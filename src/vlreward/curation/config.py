@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
-from vlreward.curation.mixture import Mix
-from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.mix import Mix
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import require
 from vlreward.sources.config import ExportForm, SourceConfig

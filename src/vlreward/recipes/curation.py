@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.config import AnyStep, CurateConfig
 from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.drop_similar import DropSimilar
-from vlreward.curation.mixture import Mix, Modality
-from vlreward.curation.reasoning_comparisons import CompareReasoning
+from vlreward.curation.mix import Mix, Modality
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.simulated_annotators import SimulatedAnnotators
 from vlreward.curation.surrogate import SurrogateConfig

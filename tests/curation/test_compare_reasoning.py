@@ -28,8 +28,8 @@ from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward import configuration
 from vlreward.curation.annotation import DECISIONS, SIMULATED, TASKS
+from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.config import CurateConfig
-from vlreward.curation.reasoning_comparisons import CompareReasoning
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
 from vlreward.errors import ConfigError, DataError, Waiting
 from vlreward.generation.config import EndpointConfig

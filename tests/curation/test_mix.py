@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from tests.curation.making import drawing, pair, run, saved
-from vlreward.curation.mixture import Mix
+from vlreward.curation.mix import Mix
 from vlreward.curation.working_set import pairs_of
 from vlreward.errors import ConfigError
 
