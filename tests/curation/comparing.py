@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from tests.curation.test_judged import bench
+from tests.curation.judging import bench
 from vlreward.curation.annotation import DECISIONS
 from vlreward.curation.compare_reasoning import SOURCE, CompareReasoning
 from vlreward.curation.pipeline import curate, rehearse

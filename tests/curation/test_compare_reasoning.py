@@ -23,7 +23,7 @@ from tests.curation.comparing import (
     simulated,
     step,
 )
-from tests.curation.test_judged import bench
+from tests.curation.judging import bench
 from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward import configuration

@@ -1,24 +1,19 @@
 """DropAmbiguous with a judge model, asked over HTTP: the miniature world's stand-in endpoint."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from tests.curation.judging import bench, judge_at
 from tests.curation.making import reasons
 from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
-from vlreward.curation.calls import Calls
 from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.mix import Mix
 from vlreward.curation.pipeline import curate, rehearse
-from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import read_in, rows_of
-from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import ConfigError
-from vlreward.generation.budget import Budget
 from vlreward.generation.config import EndpointConfig
-from vlreward.generation.journal import ReplyJournal
 from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
 from vlreward.records import Judgment
@@ -48,31 +43,10 @@ def rows(tmp_path):
     return made
 
 
-def judge(endpoint, **settings):
-    return EndpointConfig(
-        base_url=endpoint.base_url,
-        model="world-judge",
-        max_concurrency=8,
-        dollars_per_million_input_tokens=2.5,
-        dollars_per_million_output_tokens=10.0,
-        tokens_per_picture=100,
-        max_output_tokens=100,
-        **settings,
-    )
-
-
-@contextmanager
-def bench(tmp_path, *, max_dollars=None):
-    with ReplyJournal(tmp_path / "replies.sqlite") as journal:
-        budget = Budget(max_dollars, spent=journal.money().total)
-        calls = Calls(journal=journal, budget=budget)
-        yield Bench(folder=tmp_path / "work", embedder=HashedEmbedder(), calls=calls)
-
-
 def run(tmp_path, rows, endpoint, *, max_dollars=None, **settings):
     if not (tmp_path / "read").exists():
         read_in([("world", rows)], tmp_path / "read")
-    step = DropAmbiguous(judge=judge(endpoint), **settings)
+    step = DropAmbiguous(judge=judge_at(endpoint.base_url), **settings)
     with bench(tmp_path, max_dollars=max_dollars) as made, Progress() as progress:
         return curate(rows_of(tmp_path / "read"), steps=[step], bench=made, progress=progress)
 
@@ -132,7 +106,7 @@ def test_the_cap_stops_the_run_and_a_larger_one_goes_on_where_it_was(tmp_path, r
 def test_a_rehearsal_asks_nothing_and_says_what_it_would_take(tmp_path, rows):
     read_in([("world", rows)], tmp_path / "read")
     with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
-        step = DropAmbiguous(judge=judge(endpoint))
+        step = DropAmbiguous(judge=judge_at(endpoint.base_url))
         with bench(tmp_path) as made, Progress() as progress:
             table = rows_of(tmp_path / "read")
             found = rehearse(table, steps=[step], bench=made, progress=progress)
@@ -146,7 +120,7 @@ def test_what_a_rehearsal_supposes_has_no_part_in_the_run(tmp_path, rows):
     table = rows_of(tmp_path / "read")
     found = []
     with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
-        steps = [DropAmbiguous(judge=judge(endpoint)), Mix(max_rows=10)]
+        steps = [DropAmbiguous(judge=judge_at(endpoint.base_url)), Mix(max_rows=10)]
         for name in ("fresh", "rehearsed"):
             with bench(tmp_path / name) as made, Progress() as progress:
                 if name == "rehearsed":

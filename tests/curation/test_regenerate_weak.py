@@ -1,31 +1,25 @@
 """RegenerateWeak with a surrogate that is played, and endpoints asked over HTTP."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.curation.judging import bench, judge_at
 from tests.curation.making import pair as plain_pair
 from tests.curation.making import reasons
-from tests.curation.test_judged import judge
 from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward import configuration
-from vlreward.curation.calls import Calls
 from vlreward.curation.config import CurateConfig
 from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.rows import hash_of
-from vlreward.curation.steps import Bench
 from vlreward.curation.surrogate import Scored, SurrogateConfig, refuse_chance
 from vlreward.curation.weakness import Weakness
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
-from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import ConfigError, DataError
-from vlreward.generation.budget import Budget
 from vlreward.generation.estimate import Estimate
-from vlreward.generation.journal import ReplyJournal
 from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
 from vlreward.recipes.curation import second_stage_steps
@@ -106,26 +100,17 @@ SWAPPED = {str(number) for number in range(0, NUM_PAIRS, 3)} - REFUSING
 
 
 def generator(endpoint, **settings):
-    return replace(judge(endpoint), model="world-vlm", **settings)
-
-
-@contextmanager
-def bench(tmp_path, fitter, *, max_dollars=None):
-    with ReplyJournal(tmp_path / "replies.sqlite") as journal:
-        calls = Calls(journal=journal, budget=Budget(max_dollars, spent=journal.money().total))
-        yield Bench(
-            folder=tmp_path / "work", embedder=HashedEmbedder(), calls=calls, fitters=fitter
-        )
+    return replace(judge_at(endpoint.base_url), model="world-vlm", **settings)
 
 
 def run(tmp_path, rows, endpoint, fitter, *, max_dollars=None, by_judge=False, **settings):
     if not (tmp_path / "read").exists():
         read_in([("world", rows)], tmp_path / "read")
-    checker = judge(endpoint) if by_judge else "surrogate"
+    checker = judge_at(endpoint.base_url) if by_judge else "surrogate"
     step = RegenerateWeak(
         **{"generator": generator(endpoint), "checker": checker, "weak": NARROW} | settings
     )
-    with bench(tmp_path, fitter, max_dollars=max_dollars) as made, Progress() as progress:
+    with bench(tmp_path, max_dollars=max_dollars, fitters=fitter) as made, Progress() as progress:
         return curate(rows_of(tmp_path / "read"), steps=[step], bench=made, progress=progress)
 
 
@@ -254,9 +239,13 @@ def test_a_rehearsal_neither_asks_nor_trains(tmp_path, rows):
     fitter = Fitter()
     with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         weak = Weakness(chosen_quantile=0.1, margin_quantile=0.15)
-        steps = [RegenerateWeak(generator=generator(endpoint), checker=judge(endpoint), weak=weak)]
+        steps = [
+            RegenerateWeak(
+                generator=generator(endpoint), checker=judge_at(endpoint.base_url), weak=weak
+            )
+        ]
         table = rows_of(tmp_path / "read")
-        with bench(tmp_path, fitter) as made, Progress() as progress:
+        with bench(tmp_path, fitters=fitter) as made, Progress() as progress:
             before = rehearse(table, steps=steps, bench=made, progress=progress)
             assert not endpoint.bill.answered and not fitter.fits
             curate(table, steps=steps, bench=made, progress=progress)
@@ -325,7 +314,7 @@ def test_shares_that_cannot_be_are_refused(settings):
 
 
 def test_a_second_stage_can_be_written_and_read_again():
-    endpoint = judge(type("Endpoint", (), {"base_url": "http://127.0.0.1:9/v1"}))
+    endpoint = judge_at("http://127.0.0.1:9/v1")
     for checker in (None, endpoint):
         steps = second_stage_steps(
             generator=endpoint,

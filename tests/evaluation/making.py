@@ -1,4 +1,4 @@
-"""What the tests of evaluation are made from: rows of each benchmark, outcomes."""
+"""What the tests of evaluation are made from: rows of each benchmark, outcomes, examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.sources.making import write_pictures, write_rows
 from vlreward.evaluation.benchmarks.rewardbench import SECTIONS
+from vlreward.evaluation.examples import Example
 from vlreward.evaluation.outcomes import Outcome, Vote
+from vlreward.records import Message, Picture, Prompt, Response
 
 VL_PREFIXES = {
     "wildvision-battle-": 173,
@@ -123,3 +125,18 @@ def counted(counts: Mapping[str, tuple[int, int]], *, groups: Mapping[str, str])
 
 def read_json(path: Path) -> object:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def example(
+    name: str, *pictures: Picture, group: str = "g", texts: tuple[str, ...] = ("yes", "no?")
+) -> Example:
+    prompt = Prompt(messages=(Message(role="user", content=(name, *pictures)),))
+    return Example(
+        id=name,
+        group=group,
+        subset=group,
+        cluster=prompt.id,
+        prompt=prompt,
+        responses=tuple(Response(content=(text,)) for text in texts),
+        right=(0,),
+    )

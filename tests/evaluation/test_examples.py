@@ -7,28 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.evaluation.making import example
 from tests.sources.making import png
-from vlreward.evaluation.examples import Example, with_shuffled_pictures
+from vlreward.evaluation.examples import with_shuffled_pictures
 from vlreward.evaluation.reading import choose
 from vlreward.pictures import admit
-from vlreward.records import Message, Picture, Prompt, Response
 
 PICTURES = [admit(png(color)) for color in ("red", "green", "blue", "black")]
-
-
-def example(
-    name: str, *pictures: Picture, group: str = "g", texts: tuple[str, ...] = ("yes", "no?")
-) -> Example:
-    prompt = Prompt(messages=(Message(role="user", content=(name, *pictures)),))
-    return Example(
-        id=name,
-        group=group,
-        subset=group,
-        cluster=prompt.id,
-        prompt=prompt,
-        responses=tuple(Response(content=(text,)) for text in texts),
-        right=(0,),
-    )
 
 
 def test_the_fingerprint_tells_content_order_and_label_and_no_more() -> None:

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evaluation.making import outcome, scored, voted
-from tests.evaluation.test_examples import example
+from tests.evaluation.making import example, outcome, scored, voted
 from vlreward.errors import ConfigError, DataError
 from vlreward.evaluation.outcome_files import OutcomeLog, read_outcomes, write_outcomes
 from vlreward.evaluation.outcomes import outcome_of

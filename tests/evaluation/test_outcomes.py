@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.evaluation.making import outcome, scored, voted
-from tests.evaluation.test_examples import example
+from tests.evaluation.making import example, outcome, scored, voted
 from vlreward.evaluation.outcomes import outcome_of
 
 

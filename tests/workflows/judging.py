@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,11 +91,3 @@ def bill_id(request: ChatRequest, *, endpoint: EndpointConfig) -> str:
             "temperature": request.temperature,
         }
     )
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """The sha-256 of each Parquet file of a published set."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*.parquet"))
-    }

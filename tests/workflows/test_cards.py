@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.workflows.test_world_exam import EXAM, KnowsAnswers
+from tests.workflows.examining import EXAM, KnowsAnswers
 from vlreward.workflows.cards import base_card, reward_card
 
 COMMAND = ["vlreward", "miniature", "base", "--output", "runs/base"]

@@ -1,4 +1,3 @@
-import hashlib
 import importlib.util
 import json
 import os
@@ -10,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.curation.making import drawing, saved
+from tests.sources.making import write_rows
+from tests.workflows.sets import digests, row
 from vlreward.cli import run
 from vlreward.command_lines import read_curate_config
 from vlreward.curation import ledger
@@ -19,15 +20,6 @@ from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
 from vlreward.workflows.curate import curate_sets
 from vlreward.workflows.show import show_pair
-
-
-def write_rows(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def row(number, prompt, chosen="Yes.", rejected="No.", **more):
-    return {"id": number, "prompt": prompt, "chosen": chosen, "rejected": rejected, **more}
 
 
 @pytest.fixture
@@ -48,15 +40,16 @@ def sources(tmp_path):
         row("b3", "Is 9 a prime?", "No.", "Yes.", images=[]),
         row("b4", " ", images=[]),
     ]
-    return write_rows(tmp_path / "first.jsonl", first), write_rows(
-        tmp_path / "second.jsonl", second
+    return (
+        write_rows(tmp_path / "first.jsonl", *first),
+        write_rows(tmp_path / "second.jsonl", *second),
     )
 
 
 def benchmark(folder):
     """A benchmark's file with prompts of both sets."""
     rows = [row("1", "Is a whale a fish?", images=[]), row("2", "Is 9 a prime?", images=[])]
-    return write_rows(folder / "benchmark.jsonl", rows)
+    return write_rows(folder / "benchmark.jsonl", *rows)
 
 
 def curate(tmp_path, *sources, name="run", **settings):
@@ -64,13 +57,6 @@ def curate(tmp_path, *sources, name="run", **settings):
         data=[str(one) for one in sources], output=str(tmp_path / name), **settings
     )
     return curate_sets(config, command=["vlreward", "curate"])
-
-
-def digests(folder):
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*.parquet"))
-    }
 
 
 def kept(folder):
@@ -203,17 +189,19 @@ def test_the_set_opens_with_datasets_by_its_folder(tmp_path, sources):
     opened = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     pairs = {one.id: one for one in kept(folder).values()}
     assert set(opened["id"]) == set(pairs) and len(opened) == 4
-    for row in opened:
-        pair = pairs[row["id"]]
-        assert [one.size for one in row["images"]] == [(240, 240)] * len(list(pair.pictures))
-        assert row["chosen"][0]["content"] == [{"type": "text", "text": pair.chosen.text}]
+    for published in opened:
+        pair = pairs[published["id"]]
+        sizes = [one.size for one in published["images"]]
+        assert sizes == [(240, 240)] * len(list(pair.pictures))
+        said = published["chosen"][0]["content"]
+        assert said == [{"type": "text", "text": pair.chosen.text}]
 
 
 def test_a_set_of_texts_opens_as_plain_messages_without_pictures(tmp_path):
     import datasets
 
     rows = [row("x", "What does it mean?", images=[]), row("y", "Is 7 a prime?", images=[])]
-    texts = write_rows(tmp_path / "texts.jsonl", [{**one, "label_type": "human"} for one in rows])
+    texts = write_rows(tmp_path / "texts.jsonl", *({**one, "label_type": "human"} for one in rows))
     folder = curate(tmp_path, texts)
     opened = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert "images" not in opened.column_names
@@ -225,14 +213,14 @@ def test_a_set_of_texts_opens_as_plain_messages_without_pictures(tmp_path):
 
 def test_an_empty_result_is_a_set_all_the_same(tmp_path):
     rows = [row("x", "Why?", images=[], confidence=0.5)]
-    folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", rows))
+    folder = curate(tmp_path, write_rows(tmp_path / "doubt.jsonl", *rows))
     assert "0 left of 1 rows" in (folder / "README.md").read_text()
     assert "dropped it as low-confidence" in show_pair("x", folder)
 
 
 def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
     rows = [row("x", "Why?", images=[])]
-    folder = curate(tmp_path, write_rows(tmp_path / "fine.jsonl", rows))
+    folder = curate(tmp_path, write_rows(tmp_path / "fine.jsonl", *rows))
     assert "Nothing was dropped." in (folder / "README.md").read_text()
 
 
@@ -259,7 +247,7 @@ def test_a_benchmark_that_is_not_there_is_found_out_first_and_may_be_mended(tmp_
 
 
 def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
-    unknown = write_rows(tmp_path / "unknown.jsonl", [{"what": "else"}])
+    unknown = write_rows(tmp_path / "unknown.jsonl", {"what": "else"})
     for _ in range(2):
         with pytest.raises(DataError, match="format-unknown"):
             curate(tmp_path, sources[0], unknown)

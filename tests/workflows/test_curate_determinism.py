@@ -9,13 +9,13 @@ import pytest
 
 from tests.support.endpoint import pairs, truth
 from tests.workflows.judging import (
-    digests,
     judge_at,
     recipe,
     silent_rows,
     world_config,
     write_sources,
 )
+from tests.workflows.sets import digests
 from vlreward import configuration
 from vlreward.sources.write import write_parquet
 from vlreward.workflows.curate import curate_sets

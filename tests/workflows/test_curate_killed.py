@@ -18,13 +18,13 @@ from tests.support.endpoint import pairs, truth
 from tests.workflows.judging import (
     MIX,
     bill_id,
-    digests,
     judge_at,
     recipe,
     silent_rows,
     world_config,
     write_sources,
 )
+from tests.workflows.sets import digests
 from vlreward import configuration
 from vlreward.curation import ledger
 from vlreward.generation.client import Connection

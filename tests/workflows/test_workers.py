@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tests.curation.making import drawing, saved
-from tests.workflows.test_curate import digests, row, write_rows
+from tests.sources.making import write_rows
+from tests.workflows.sets import digests, row
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def sources(tmp_path_factory):
             | {"confidence": 1.0 if number % 9 else 0.5}
             for number in range(80)
         ]
-        write_rows(folder / f"{name}.jsonl", rows)
+        write_rows(folder / f"{name}.jsonl", *rows)
     return [str(folder / f"{name}.jsonl") for name in sets]
 
 
