@@ -275,11 +275,21 @@ def _architecture(config: PreTrainedConfig) -> str:
 
 
 def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a model of a kind that can be a backbone.
+
+    Raises ConfigError for another kind, and as `read_any_config` does.
+    """
+    config = read_any_config(folder)
+    backbones.is_vision_language(config)
+    return config
+
+
+def read_any_config(folder: Path) -> PreTrainedConfig:
     """The configuration of a model folder that asks for no code; raises CheckpointError."""
     check_folder(folder)
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
         raise CheckpointError(
             "model-config-unknown",
@@ -288,8 +298,6 @@ def read_config(folder: Path) -> PreTrainedConfig:
             expected="the configuration of a model class of transformers",
             mend="Check model_type; a newer transformers may know it.",
         ) from error
-    backbones.is_vision_language(config)
-    return config
 
 
 def _read_settings(folder: Path) -> RewardSettings:

@@ -41,7 +41,6 @@ def open_language_model(
     there is one. Raises CheckpointError if the folder cannot be used, or is a reward model's, which
     has learnt to judge and not to answer.
     """
-    target = find_device(device)
     folder = find_model_folder(str(path_or_name), revision=revision)
     config = read_config(folder)
     if has_reward_head(folder):
@@ -52,12 +51,28 @@ def open_language_model(
             expected="a model that answers: a base or instruction-tuned one",
             mend="Give the model that the reward model was trained from.",
         )
+    model = load_with_head(
+        folder, config, model_class=full_model_class(config), dtype=dtype, device=device
+    )
+    return OpenedModel(folder, config, model)
+
+
+def load_with_head(
+    folder: Path,
+    config: PreTrainedConfig,
+    *,
+    model_class: type[PreTrainedModel],
+    dtype: DtypeName,
+    device: str | None,
+) -> PreTrainedModel:
+    """The folder's model of this class on its device, ready to be asked.
+
+    Raises CheckpointError if a weight is missing, does not fit, or is not finite.
+    """
+    target = find_device(device)
     with quiet_transformers():
         model = load_backbone(
-            folder,
-            config,
-            dtype=find_dtype(dtype, device=target),
-            model_class=full_model_class(config),
+            folder, config, dtype=find_dtype(dtype, device=target), model_class=model_class
         )
     check_finite(dict(model.named_parameters()), folder)
-    return OpenedModel(folder, config, model.to(target).eval())
+    return model.to(target).eval()

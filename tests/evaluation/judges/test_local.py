@@ -93,7 +93,7 @@ def test_internvl_reads_a_prompt_as_transformers_own_parts_do(tmp_path):
     )
 
 
-def test_an_internvl_with_another_tokenizer_is_refused(tmp_path):
+def test_an_internvl_whose_files_do_not_fit_each_other_is_refused(tmp_path):
     folder = write_internvl(tmp_path)
     path = folder / "config.json"
     values = json.loads(path.read_text()) | {"image_token_id": 5}
@@ -103,6 +103,9 @@ def test_an_internvl_with_another_tokenizer_is_refused(tmp_path):
     path.write_text(json.dumps(values | {"image_token_id": 6146}))
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(CheckpointError, match="preprocessor-unreadable"):
+        load_generator(weights(folder), max_new_tokens=4)
+    path.write_text(json.dumps(values | {"vision_config": "none"}))
+    with pytest.raises(CheckpointError, match="model-config-unknown"):
         load_generator(weights(folder), max_new_tokens=4)
 
 

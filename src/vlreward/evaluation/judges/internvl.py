@@ -15,12 +15,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    InternVLConfig,
-    InternVLForConditionalGeneration,
-)
+from transformers import AutoImageProcessor, InternVLConfig, InternVLForConditionalGeneration
 
 from vlreward.collation.encoding import Encoder, Span
 from vlreward.collation.picture_preparation import Grid, PicturePreparation
@@ -28,9 +23,8 @@ from vlreward.collation.templates import Element, tokenized
 from vlreward.collation.text import Tokenizer, load_tokenizer
 from vlreward.errors import CheckpointError
 from vlreward.evaluation.scorers.config import WeightsConfig
-from vlreward.modeling.backbones import load_backbone
-from vlreward.modeling.checkpoints import check_finite
-from vlreward.modeling.devices import find_device, find_dtype
+from vlreward.modeling.checkpoints import read_any_config
+from vlreward.modeling.language_models import load_with_head
 from vlreward.modeling.quiet import quiet_transformers
 from vlreward.pictures import open_rgb
 from vlreward.records import Message, Picture, Prompt, Response
@@ -116,16 +110,14 @@ def load_internvl(
     weights: WeightsConfig, *, folder: Path, max_length: int, sampling: Sampling
 ) -> InternVlGenerator:
     """The folder's model; raises CheckpointError if it cannot be used."""
-    target = find_device(weights.device)
-    with quiet_transformers():
-        config: InternVLConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model = load_backbone(
-            folder,
-            config,
-            dtype=find_dtype(weights.dtype, device=target),
-            model_class=InternVLForConditionalGeneration,
-        )
-    check_finite(dict(model.named_parameters()), folder)
+    config: InternVLConfig = read_any_config(folder)
+    model = load_with_head(
+        folder,
+        config,
+        model_class=InternVLForConditionalGeneration,
+        dtype=weights.dtype,
+        device=weights.device,
+    )
     tokenizer = load_tokenizer(folder)
     if tokenizer.control("<IMG_CONTEXT>") != config.image_token_id:
         raise CheckpointError(
@@ -145,9 +137,7 @@ def load_internvl(
         max_length=max_length,
         overflow="refuse",
     )
-    return InternVlGenerator(
-        model.to(target).eval(), encoder, tokenizer, name=weights.path, sampling=sampling
-    )
+    return InternVlGenerator(model, encoder, tokenizer, name=weights.path, sampling=sampling)
 
 
 def _image_processor(folder: Path) -> Any:
