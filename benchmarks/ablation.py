@@ -54,16 +54,21 @@ FAMILIES = (
 )
 NUM_PICTURES = 900
 NUM_TEXT_PAIRS = 600
-STAGES = {"stage 1": 3, "stages 1-2": 4, "stages 1-3": 5}
-"""How many steps of the recipe belong to each."""
+STAGES = {
+    "stage 1": "drop-ambiguous",
+    "stages 1-2": "regenerate-weak",
+    "stages 1-3": "compare-reasoning",
+}
+"""The last step of each."""
 
 
-def stages(number: int, *, data: Sequence[str], base_url: str, output: str) -> CurateConfig:
-    """The recipe's first steps, its surrogate trained from the base."""
+def up_to(last: str, *, data: Sequence[str], base_url: str, output: str) -> CurateConfig:
+    """The recipe up to the step of this name, its surrogate trained from the base."""
     config = miniature_curation(
         data=data, base_url=base_url, output=output, surrogate_model="miniature-base"
     )
-    return replace(config, steps=config.steps[:number])
+    names = [step.name for step in config.steps]
+    return replace(config, steps=config.steps[: names.index(last) + 1])
 
 
 def sets(folder: Path, *, seed: int, port: int) -> dict[str, list[str]]:
@@ -83,10 +88,10 @@ def sets(folder: Path, *, seed: int, port: int) -> dict[str, list[str]]:
             write_parquet((one.pair for one in (*made, *texts)), sound)
     found = {"without faults": [str(sound)], "raw": raw}
     with WorldEndpoint(truth_of(planted), endpoint_config(port=port)) as endpoint:
-        configure = partial(stages, data=raw, base_url=endpoint.base_url)
-        for name, number in STAGES.items():
+        configure = partial(up_to, data=raw, base_url=endpoint.base_url)
+        for name, last in STAGES.items():
             output = str(folder / name.replace(" ", "-"))
-            done = curate_sets(configure(number, output=output), command=["ablation"])
+            done = curate_sets(configure(last, output=output), command=["ablation"])
             found[name] = [str(done / "data")]
     return found
 

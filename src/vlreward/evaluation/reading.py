@@ -109,7 +109,7 @@ def read_published(
     is_other = bool(refused) or (bool(phrases) and expected is not None and expected.is_firm)
     if not placed or (is_other and not is_lenient):
         place = ", ".join(part.source.path for part in parts)
-        raise other_counts([*_unread(refused), *phrases], place=place, title=title, refused=refused)
+        raise other_counts([*unread(refused), *phrases], place=place, title=title, refused=refused)
     chosen = choose(placed, limit=config.limit, bucket=lambda one: one.bucket, name=lambda o: o.id)
     num_rows = len(placed) + len(refused)
     examples: list[Example] = []
@@ -124,8 +124,13 @@ def read_published(
         examples=tuple(examples),
         refused=tuple(refused),
         num_rows=num_rows,
-        notes=(*_unread(refused), *phrases),
+        notes=(*unread(refused), *phrases),
     )
+
+
+def unread(refused: Sequence[DataError]) -> tuple[str, ...]:
+    """What the notes say of rows that could not be read."""
+    return (f"rows that could not be read: {len(refused)}",) if refused else ()
 
 
 def choose(
@@ -189,10 +194,6 @@ def _read_drafts(
             else:
                 wanted = row.row_id if row.row_id is not None else str(number)
                 yield _Placed(ids.name(wanted), row, raw, source)
-
-
-def _unread(refused: Sequence[DataError]) -> list[str]:
-    return [f"rows that could not be read: {len(refused)}"] if refused else []
 
 
 def _is_of_split(row: Row, *, source: SourceConfig) -> bool:

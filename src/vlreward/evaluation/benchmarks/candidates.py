@@ -12,17 +12,14 @@ from typing import NamedTuple
 
 from vlreward.errors import DataError
 from vlreward.evaluation.accuracy import Arithmetic
-from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark
-from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark, rows_in_one_place
 from vlreward.evaluation.marks import Array, Bucket, Mark, Sums, marks_of_rows
 from vlreward.evaluation.outcomes import Outcome
-from vlreward.evaluation.reading import LoadedBenchmark, Part, RowDraft, read_published
-from vlreward.pictures import PictureStore
+from vlreward.evaluation.reading import RowDraft
 from vlreward.sources import fields
 from vlreward.sources.attachments import images_of
 from vlreward.sources.content import Draft, num_holes
 from vlreward.sources.fields import Row
-from vlreward.sources.hub import LoadDataset
 from vlreward.sources.messages import parse_answer, parse_conversation
 
 _CHANCE, _CEILING = "chance", "ceiling"
@@ -84,27 +81,10 @@ def figures(sums: Sums) -> dict[str, Array]:
     }
 
 
-def load(
-    config: BenchmarkConfig,
-    *,
-    store: PictureStore | None = None,
-    load_dataset: LoadDataset | None = None,
-) -> LoadedBenchmark:
-    """Reads the rows; see `read_published`."""
-    assert config.source is not None, "the configuration asks for a source"
-    return read_published(
-        [Part(config.source, read_row)],
-        config=config,
-        title="a file of candidates",
-        store=store,
-        load_dataset=load_dataset,
-    )
-
-
 CANDIDATES = Benchmark(
     name="candidates",
     title="Candidates",
-    load=load,
+    load=rows_in_one_place(read_row, title="a file of candidates"),
     arithmetic=lambda _: Arithmetic(
         formula=figures, main="best of N", protocols=(HALF, WRONG), mark_rows=mark_rows
     ),

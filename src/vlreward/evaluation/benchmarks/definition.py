@@ -8,10 +8,12 @@ from typing import Protocol
 
 from vlreward.evaluation.accuracy import Arithmetic
 from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.counts import Expected
 from vlreward.evaluation.grading import Protocol as JudgeProtocol
 from vlreward.evaluation.grading import by_majority
-from vlreward.evaluation.reading import LoadedBenchmark
+from vlreward.evaluation.reading import LoadedBenchmark, Part, ReadRow, read_published
 from vlreward.pictures import PictureStore
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.hub import LoadDataset
 
 
@@ -37,6 +39,38 @@ class Benchmark:
     title: str
     load: Load
     arithmetic: Callable[[BenchmarkConfig], Arithmetic]
+
+
+def rows_in_one_place(
+    read_row: ReadRow,
+    *,
+    title: str,
+    home: SourceConfig | None = None,
+    expected: Expected | None = None,
+) -> Load:
+    """What reads a benchmark of one source: the configured one, else its home.
+
+    See `reading.read_published`. A benchmark without a home has a configured source.
+    """
+
+    def load(
+        config: BenchmarkConfig,
+        *,
+        store: PictureStore | None = None,
+        load_dataset: LoadDataset | None = None,
+    ) -> LoadedBenchmark:
+        source = config.source or home
+        assert source is not None, "the configuration asks for a source"
+        return read_published(
+            [Part(source, read_row)],
+            config=config,
+            title=title,
+            expected=expected,
+            store=store,
+            load_dataset=load_dataset,
+        )
+
+    return load
 
 
 HALF = JudgeProtocol(

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlreward.evaluation.accuracy import Arithmetic
-from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark
-from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark, rows_in_one_place
 from vlreward.evaluation.counts import Expected
 from vlreward.evaluation.marks import Array, Bucket, Mark, Sums, marks_of_rows
 from vlreward.evaluation.outcomes import Outcome
-from vlreward.evaluation.reading import LoadedBenchmark, Part, RowDraft, read_published
-from vlreward.pictures import PictureStore
+from vlreward.evaluation.reading import RowDraft
 from vlreward.sources import fields
 from vlreward.sources.attachments import images_of
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.content import Draft, DraftMessage, num_holes, split_markers
 from vlreward.sources.fields import Row
-from vlreward.sources.hub import LoadDataset
 
 CATEGORIES = ("mcq", "long", "short", "safety", "video")
 """A row's category is the first of these words in the path of its picture."""
@@ -83,32 +80,16 @@ def figures(sums: Sums) -> dict[str, Array]:
     return {**found, "Acc": sums.share(), "Acc+": sums.share(kind=_QUESTIONS)}
 
 
-def load(
-    config: BenchmarkConfig,
-    *,
-    store: PictureStore | None = None,
-    load_dataset: LoadDataset | None = None,
-) -> LoadedBenchmark:
-    """Reads the examples; see `read_published`.
-
-    Its 170 rows are known from others' counts alone (Omni-Reward, appendix F), so another number
-    is told but not refused.
-    """
-    home = SourceConfig(path="hub:yifanzhang114/MM-RLHF-RewardBench", split="train")
-    return read_published(
-        [Part(config.source or home, read_row)],
-        config=config,
-        title="MM-RLHF-RewardBench",
-        expected=Expected(totals=(170,), is_firm=False),
-        store=store,
-        load_dataset=load_dataset,
-    )
-
-
 MM_RLHF_REWARDBENCH = Benchmark(
     name="mm-rlhf-rewardbench",
     title="MM-RLHF-RewardBench",
-    load=load,
+    load=rows_in_one_place(
+        read_row,
+        title="MM-RLHF-RewardBench",
+        home=SourceConfig(path="hub:yifanzhang114/MM-RLHF-RewardBench", split="train"),
+        # Known from others' counts alone (Omni-Reward, appendix F).
+        expected=Expected(totals=(170,), is_firm=False),
+    ),
     arithmetic=lambda _: Arithmetic(
         formula=figures, main="Acc", protocols=(HALF, WRONG), mark_rows=mark_rows
     ),

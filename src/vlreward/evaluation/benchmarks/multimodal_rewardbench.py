@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from vlreward.errors import DataError
 from vlreward.evaluation.accuracy import Arithmetic
-from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark
-from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark, rows_in_one_place
 from vlreward.evaluation.counts import Expected
 from vlreward.evaluation.grading import Protocol, by_first_vote, coin
 from vlreward.evaluation.marks import Array, Sums
-from vlreward.evaluation.reading import LoadedBenchmark, Part, RowDraft, read_published
-from vlreward.pictures import PictureStore
+from vlreward.evaluation.reading import RowDraft
 from vlreward.sources import fields
 from vlreward.sources.attachments import sources_in
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.content import Draft, DraftContent, DraftMessage, Hole
 from vlreward.sources.fields import Row
-from vlreward.sources.hub import LoadDataset
 
 _BETTER = {"Output1": 0, "Output2": 1}
 _ROWS_GIVEN_OUT, _ROWS_OF_PAPER = 4711, 5211
@@ -75,32 +72,16 @@ OFFICIAL = Protocol(
 )
 
 
-def load(
-    config: BenchmarkConfig,
-    *,
-    store: PictureStore | None = None,
-    load_dataset: LoadDataset | None = None,
-) -> LoadedBenchmark:
-    """Reads the examples; see `read_published`.
-
-    Without a source of the user's they come from lmms-eval's copy on the hub, as the authors put
-    none there; of theirs, name data/all_data.json.
-    """
-    home = SourceConfig(path="hub:syhuggingface/multimodal_rewardbench", split="test")
-    return read_published(
-        [Part(config.source or home, read_row)],
-        config=config,
-        title="Multimodal RewardBench",
-        expected=Expected(totals=(_ROWS_GIVEN_OUT, _ROWS_OF_PAPER)),
-        store=store,
-        load_dataset=load_dataset,
-    )
-
-
 MULTIMODAL_REWARDBENCH = Benchmark(
     name="multimodal-rewardbench",
     title="Multimodal RewardBench",
-    load=load,
+    load=rows_in_one_place(
+        read_row,
+        title="Multimodal RewardBench",
+        # lmms-eval's copy, as the authors put none on the hub; of theirs, name data/all_data.json.
+        home=SourceConfig(path="hub:syhuggingface/multimodal_rewardbench", split="test"),
+        expected=Expected(totals=(_ROWS_GIVEN_OUT, _ROWS_OF_PAPER)),
+    ),
     arithmetic=lambda _: Arithmetic(
         formula=figures, main="overall", protocols=(OFFICIAL, HALF, WRONG)
     ),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from vlreward.errors import DataError
 from vlreward.evaluation.accuracy import Arithmetic
 from vlreward.evaluation.benchmarks.definition import HALF, WRONG, Benchmark
 from vlreward.evaluation.config import BenchmarkConfig
 from vlreward.evaluation.examples import Example
 from vlreward.evaluation.marks import Array, Sums
-from vlreward.evaluation.reading import LoadedBenchmark, UniqueIds, choose
+from vlreward.evaluation.reading import LoadedBenchmark, UniqueIds, choose, unread
 from vlreward.pictures import PictureStore
 from vlreward.records import PreferencePair
 from vlreward.sources.hub import LoadDataset
-from vlreward.sources.read import read_preferences
+from vlreward.sources.read import load_preferences
 
 
 def example_of(pair: PreferencePair, *, row_id: str) -> Example:
@@ -42,16 +41,11 @@ def load(
 ) -> LoadedBenchmark:
     """Reads the pairs; rows that are not pairs are noted. Raises DataError where none is one."""
     assert config.source is not None, "the configuration asks for a source"
-    ids = UniqueIds()
-    examples: list[Example] = []
-    refused: list[DataError] = []
-    for item in read_preferences(config.source, store=store, load_dataset=load_dataset):
-        if isinstance(item, DataError):
-            refused.append(item)
-        else:
-            examples.append(example_of(item, row_id=ids.name(item.origin.row_id or item.id)))
-    if not examples:
+    pairs, refused = load_preferences([config.source], store=store, load_dataset=load_dataset)
+    if not pairs:
         raise refused[0]
+    ids = UniqueIds()
+    examples = [example_of(one, row_id=ids.name(one.origin.row_id or one.id)) for one in pairs]
     return LoadedBenchmark(
         examples=tuple(
             choose(
@@ -63,7 +57,7 @@ def load(
         ),
         refused=tuple(refused),
         num_rows=len(examples) + len(refused),
-        notes=(f"rows that could not be read: {len(refused)}",) if refused else (),
+        notes=unread(refused),
     )
 
 

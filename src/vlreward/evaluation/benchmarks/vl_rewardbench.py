@@ -13,8 +13,7 @@ import numpy as np
 
 from vlreward.errors import DataError
 from vlreward.evaluation.accuracy import Arithmetic
-from vlreward.evaluation.benchmarks.definition import Benchmark
-from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.benchmarks.definition import Benchmark, rows_in_one_place
 from vlreward.evaluation.counts import Expected
 from vlreward.evaluation.grading import (
     Protocol,
@@ -24,14 +23,12 @@ from vlreward.evaluation.grading import (
     votes_drawn,
 )
 from vlreward.evaluation.marks import Array, Sums
-from vlreward.evaluation.reading import LoadedBenchmark, Part, RowDraft, read_published
-from vlreward.pictures import PictureStore
+from vlreward.evaluation.reading import RowDraft
 from vlreward.sources import fields
 from vlreward.sources.attachments import images_of
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.content import Draft, DraftMessage, num_holes, split_markers
 from vlreward.sources.fields import Row
-from vlreward.sources.hub import LoadDataset
 
 GROUPS = ("general", "hallucination", "reasoning")
 _GROUP_OF_PREFIX: Mapping[str, str] = {
@@ -139,28 +136,15 @@ def arithmetic(*, num_votes: int | None = None) -> Arithmetic:
     )
 
 
-def load(
-    config: BenchmarkConfig,
-    *,
-    store: PictureStore | None = None,
-    load_dataset: LoadDataset | None = None,
-) -> LoadedBenchmark:
-    """Reads the examples; see `read_published`."""
-    home = SourceConfig(path="hub:MMInstruction/VL-RewardBench", split="test")
-    return read_published(
-        [Part(config.source or home, read_row)],
-        config=config,
-        title="VL-RewardBench",
-        expected=EXPECTED,
-        store=store,
-        load_dataset=load_dataset,
-    )
-
-
 VL_REWARDBENCH = Benchmark(
     name="vl-rewardbench",
     title="VL-RewardBench",
-    load=load,
+    load=rows_in_one_place(
+        read_row,
+        title="VL-RewardBench",
+        home=SourceConfig(path="hub:MMInstruction/VL-RewardBench", split="test"),
+        expected=EXPECTED,
+    ),
     arithmetic=lambda _: arithmetic(),
 )
 
