@@ -6,12 +6,10 @@ from tests.generation.making import connect, journal_at, prompt
 from vlreward.generation.labels import (
     Rating,
     name_fields,
-    rate_responses,
     read_field,
     read_rating,
 )
-from vlreward.generation.scripted import Says, ScriptedEndpoint
-from vlreward.records import Response
+from vlreward.generation.scripted import Says
 
 
 @pytest.fixture
@@ -28,19 +26,6 @@ def rating(value, reason="sound"):
 def test_a_rating_is_a_whole_number_from_1_to_10(value):
     assert read_rating(f"So: {rating(7)}") == Rating(value=7, reason="sound")
     assert read_rating(rating(value)) is None
-
-
-def test_answers_are_rated_each_by_itself_in_their_order(journal):
-    def script(call):
-        if "torn" in call.text:
-            return Says(text="seven")
-        return Says(text=rating(9 if "splendid" in call.text else 2), seconds=len(call.text) % 7)
-
-    scripted = ScriptedEndpoint(script)
-    answers = [(prompt("Q?"), Response(content=(text,))) for text in ("bad", "splendid", "torn")]
-    first, second, third = rate_responses(answers, connection=connect(scripted, journal))
-    assert (first.value, second.value, third.reason) == (2, 9, "rating-unreadable")
-    assert len(scripted.calls) == 3
 
 
 def test_a_field_is_one_of_those_asked_for(journal):

@@ -9,9 +9,9 @@ from vlreward.generation.client import Connection
 from vlreward.generation.outcomes import Failure
 from vlreward.generation.reading import ask_and_read, last_object
 from vlreward.generation.requests import ChatRequest, make_request
-from vlreward.generation.templates import Template, conversation_of, load_template
+from vlreward.generation.templates import conversation_of, load_template
 from vlreward.progress import Advance
-from vlreward.records import Prompt, Response
+from vlreward.records import Prompt
 
 FIELDS = ("mathematics", "physics", "biology", "chemistry", "other")
 _LOWEST, _HIGHEST = 1, 10
@@ -23,33 +23,6 @@ class Rating:
 
     value: int
     reason: str
-
-
-def rate_responses(
-    answers: Sequence[tuple[Prompt, Response]],
-    *,
-    connection: Connection,
-    template: Template | None = None,
-    progress: Advance | None = None,
-) -> list[Rating | Failure]:
-    """A rating of each response by itself, in their order."""
-    used = template or load_template("judge-rating")
-    requests = [
-        make_request(
-            used.fill(conversation=conversation_of(prompt), answer=response.content),
-            endpoint=connection.endpoint,
-            kind="judge-rating",
-            json_schema=RATING_SCHEMA,
-        )
-        for prompt, response in answers
-    ]
-    return ask_and_read(
-        requests,
-        connection=connection,
-        read=lambda reply: read_rating(reply.text),
-        unreadable="rating-unreadable",
-        progress=progress,
-    )
 
 
 def read_rating(text: str) -> Rating | None:
@@ -68,11 +41,10 @@ def name_fields(
     *,
     connection: Connection,
     fields: Sequence[str] = FIELDS,
-    template: Template | None = None,
     progress: Advance | None = None,
 ) -> list[str | Failure]:
     """The field of study, one of `fields`, that each question is of, in their order."""
-    requests = field_requests(prompts, connection=connection, fields=fields, template=template)
+    requests = field_requests(prompts, connection=connection, fields=fields)
     return ask_and_read(
         requests,
         connection=connection,
@@ -87,14 +59,13 @@ def field_requests(
     *,
     connection: Connection,
     fields: Sequence[str] = FIELDS,
-    template: Template | None = None,
 ) -> list[ChatRequest]:
     """What `name_fields` asks, one request a prompt."""
-    used = template or load_template("field-of-study")
+    template = load_template("field-of-study")
     schema = _schema(field={"type": "string", "enum": list(fields)})
     return [
         make_request(
-            used.fill(conversation=conversation_of(prompt), fields=", ".join(fields)),
+            template.fill(conversation=conversation_of(prompt), fields=", ".join(fields)),
             endpoint=connection.endpoint,
             kind="field-of-study",
             json_schema=schema,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from vlreward.errors import DataError
+
 Reason = Literal[
     "refusal",
     "empty",
@@ -22,8 +24,6 @@ Reason = Literal[
     "thinking-unfinished",
     "description-cut",
 ]
-
-
 OUTAGES: frozenset[Reason] = frozenset(
     {"rate-limited", "server-error", "timeout", "connection", "torn-reply"}
 )
@@ -76,3 +76,14 @@ class Outcome(NamedTuple):
 
     key: str
     result: Reply | Failure
+
+
+def no_answer(failure: Failure, *, place: str) -> DataError:
+    """The error that a failure is to a caller who needs an answer."""
+    return DataError(
+        f"no-answer-{failure.reason}",
+        value=failure.detail,
+        place=place,
+        expected="an answer of the language model",
+        mend="See the reason; a failure that the journal keeps can be forgotten and asked again.",
+    )

@@ -12,11 +12,10 @@ from typing import Literal
 
 from vlreward.generation.client import Connection, ask
 from vlreward.generation.estimate import Estimate, estimate, usual_text
-from vlreward.generation.outcomes import Failure, Reply
+from vlreward.generation.outcomes import Failure, Reply, no_answer
 from vlreward.generation.reading import with_thinking, without_thinking
 from vlreward.generation.requests import ChatRequest, make_request
-from vlreward.generation.templates import Content, Template, conversation_of, load_template
-from vlreward.generation.verdicts import no_answer
+from vlreward.generation.templates import Content, conversation_of, load_template
 from vlreward.progress import Advance
 from vlreward.records import Prompt, Response
 
@@ -41,13 +40,10 @@ def answer_directly(
     num_samples: int = 1,
     seed: int = 0,
     thinking: Thinking = "strip",
-    template: Template | None = None,
     progress: Advance | None = None,
 ) -> list[Answers]:
     """`num_samples` answers to each prompt, in its order, by a model that sees the pictures."""
-    requests = direct_requests(
-        prompts, connection=connection, num_samples=num_samples, seed=seed, template=template
-    )
+    requests = direct_requests(prompts, connection=connection, num_samples=num_samples, seed=seed)
     answers = _answers(requests, connection=connection, thinking=thinking, progress=progress)
     return [answers[start : start + num_samples] for start in range(0, len(requests), num_samples)]
 
@@ -58,13 +54,12 @@ def direct_requests(
     connection: Connection,
     num_samples: int = 1,
     seed: int = 0,
-    template: Template | None = None,
 ) -> list[ChatRequest]:
     """What `answer_directly` asks: the samples of a prompt one after the other."""
-    used = template or load_template("reason-direct")
+    template = load_template("reason-direct")
     return [
         make_request(
-            used.fill(conversation=conversation_of(prompt)),
+            template.fill(conversation=conversation_of(prompt)),
             endpoint=connection.endpoint,
             kind="reason-direct",
             seed=seed,
@@ -83,24 +78,20 @@ def answer_from_descriptions(
     num_samples: int = 1,
     seed: int = 0,
     thinking: Thinking = "strip",
-    describing: Template | None = None,
-    reasoning: Template | None = None,
     progress: Advance | None = None,
 ) -> list[Answers]:
     """As `answer_directly`, in two steps: the reasoner sees descriptions and no pictures.
 
     A prompt whose description failed, or was cut, has that failure for each of its answers.
     """
-    used = reasoning or load_template("reason-from-description")
-    descriptions = _describe(prompts, connection=describer, template=describing, progress=progress)
+    descriptions = _describe(prompts, connection=describer, progress=progress)
     requests = [
-        requests_from_description(
+        _requests_from_description(
             prompt,
             description=description.response.content,
             connection=reasoner,
             num_samples=num_samples,
             seed=seed,
-            template=used,
         )
         if isinstance(description, Generated)
         else []
@@ -125,32 +116,74 @@ def estimate_from_descriptions(
     """
     describing = description_requests(prompts, connection=describer)
     filler = usual_text("describe", endpoint=describer.endpoint, journal=describer.journal)
-    used = load_template("reason-from-description")
     reasoning = []
     for number, (prompt, request) in enumerate(zip(prompts, describing, strict=True)):
         known = describer.journal.find(request.key)
         described = None if known is None else _described(known)
         if not isinstance(described, Failure):
             text = (f"{number} {filler}",) if described is None else described.response.content
-            reasoning += requests_from_description(
-                prompt, description=text, connection=reasoner, seed=seed, template=used
+            reasoning += _requests_from_description(
+                prompt, description=text, connection=reasoner, seed=seed
             )
     first = estimate(describing, endpoint=describer.endpoint, journal=describer.journal)
     return first + estimate(reasoning, endpoint=reasoner.endpoint, journal=reasoner.journal)
 
 
-def requests_from_description(
+def regenerate(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    seed: int = 0,
+    progress: Advance | None = None,
+) -> Answers:
+    """For each prompt and an answer to it that was found wanting, a new one, in their order."""
+    requests = regenerate_requests(answers, connection=connection, seed=seed)
+    return _answers(requests, connection=connection, thinking="strip", progress=progress)
+
+
+def regenerate_requests(
+    answers: Sequence[tuple[Prompt, Response]],
+    *,
+    connection: Connection,
+    seed: int = 0,
+) -> list[ChatRequest]:
+    """What `regenerate` asks, in their order."""
+    template = load_template("regenerate")
+    return [
+        make_request(
+            template.fill(conversation=conversation_of(prompt), answer=response.content),
+            endpoint=connection.endpoint,
+            kind="regenerate",
+            seed=seed,
+        )
+        for prompt, response in answers
+    ]
+
+
+def description_requests(prompts: Sequence[Prompt], *, connection: Connection) -> list[ChatRequest]:
+    """What the first of two steps asks, one request a prompt."""
+    template = load_template("describe")
+    return [
+        make_request(
+            template.fill(conversation=conversation_of(prompt)),
+            endpoint=connection.endpoint,
+            kind="describe",
+        )
+        for prompt in prompts
+    ]
+
+
+def _requests_from_description(
     prompt: Prompt,
     *,
     description: Content,
     connection: Connection,
     num_samples: int = 1,
     seed: int = 0,
-    template: Template | None = None,
 ) -> list[ChatRequest]:
     """What the second of two steps asks."""
-    used = template or load_template("reason-from-description")
-    messages = used.fill(
+    template = load_template("reason-from-description")
+    messages = template.fill(
         conversation=conversation_of(prompt, pictures_as_text=True), description=description
     )
     return [
@@ -165,63 +198,13 @@ def requests_from_description(
     ]
 
 
-def regenerate(
-    answers: Sequence[tuple[Prompt, Response]],
-    *,
-    connection: Connection,
-    seed: int = 0,
-    thinking: Thinking = "strip",
-    template: Template | None = None,
-    progress: Advance | None = None,
-) -> Answers:
-    """For each prompt and an answer to it that was found wanting, a new one, in their order."""
-    requests = regenerate_requests(answers, connection=connection, seed=seed, template=template)
-    return _answers(requests, connection=connection, thinking=thinking, progress=progress)
-
-
-def regenerate_requests(
-    answers: Sequence[tuple[Prompt, Response]],
-    *,
-    connection: Connection,
-    seed: int = 0,
-    template: Template | None = None,
-) -> list[ChatRequest]:
-    """What `regenerate` asks, in their order."""
-    used = template or load_template("regenerate")
-    return [
-        make_request(
-            used.fill(conversation=conversation_of(prompt), answer=response.content),
-            endpoint=connection.endpoint,
-            kind="regenerate",
-            seed=seed,
-        )
-        for prompt, response in answers
-    ]
-
-
-def description_requests(
-    prompts: Sequence[Prompt], *, connection: Connection, template: Template | None = None
-) -> list[ChatRequest]:
-    """What the first of two steps asks, one request a prompt."""
-    used = template or load_template("describe")
-    return [
-        make_request(
-            used.fill(conversation=conversation_of(prompt)),
-            endpoint=connection.endpoint,
-            kind="describe",
-        )
-        for prompt in prompts
-    ]
-
-
 def _describe(
     prompts: Sequence[Prompt],
     *,
     connection: Connection,
-    template: Template | None,
     progress: Advance | None,
 ) -> Answers:
-    requests = description_requests(prompts, connection=connection, template=template)
+    requests = description_requests(prompts, connection=connection)
     results = ask(requests, connection=connection, progress=progress)
     return [_described(results[request.key]) for request in requests]
 
@@ -268,7 +251,6 @@ class ApiGenerator:
 
     connection: Connection
     thinking: Thinking = "strip"
-    template: Template | None = None
 
     def generate(self, prompt: Prompt, *, num_responses: int, seed: int) -> list[Response]:
         """The answers, the same for the same seed as long as the journal is kept.
@@ -281,7 +263,6 @@ class ApiGenerator:
             num_samples=num_responses,
             seed=seed,
             thinking=self.thinking,
-            template=self.template,
         )
         responses = []
         for answer in answers:

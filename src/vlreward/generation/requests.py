@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -136,18 +137,25 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def plain_file(picture: Picture) -> tuple[str, bytes]:
-    """A picture's file, and its type: its own bytes where others read them as we do, else a PNG.
+class PlainFile(NamedTuple):
+    """A picture's file as others read it as we do."""
+
+    media_type: str
+    data: bytes
+
+
+def plain_file(picture: Picture) -> PlainFile:
+    """A picture's own bytes where others read them as we do, else a PNG of it.
 
     Raises PictureError for a picture that went away or changed.
     """
     data = read_bytes(picture)
     media_type = _media_type(data)
     if media_type is not None and not _is_turned(data):
-        return media_type, data
+        return PlainFile(media_type, data)
     out = io.BytesIO()
     open_rgb(picture).save(out, "PNG")
-    return "image/png", out.getvalue()
+    return PlainFile("image/png", out.getvalue())
 
 
 def _data_uri(picture: Picture) -> str:

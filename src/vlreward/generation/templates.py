@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -81,8 +82,7 @@ def load_template(name: PromptName, *, path: Path | None = None) -> Template:
     Raises ConfigError if the file cannot be read or lacks a place, or names one that is not there.
     """
     if path is None:
-        source = files("vlreward.generation") / "prompts" / f"{name}.md"
-        return Template(name=name, text=source.read_text(encoding="utf-8").strip())
+        return _packaged(name)
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -95,6 +95,12 @@ def load_template(name: PromptName, *, path: Path | None = None) -> Template:
         ) from error
     _check_places(name, text, path=path)
     return Template(name=name, text=text)
+
+
+@cache
+def _packaged(name: PromptName) -> Template:
+    source = files("vlreward.generation") / "prompts" / f"{name}.md"
+    return Template(name=name, text=source.read_text(encoding="utf-8").strip())
 
 
 def conversation_of(prompt: Prompt, *, pictures_as_text: bool = False) -> Content:

@@ -24,7 +24,9 @@ _PIECE = re.compile(r"[A-Za-z]+|[0-9]{1,3}|[^\S\n]+|\n+|[^\x00-\x7f]|[^\w\s]+|_"
 _LETTERS_PER_TOKEN = 8
 _TOKENS_PER_MESSAGE = 4
 _MOST_EXTRA_TOKENS = 128
-"""Room for what a chat template puts around the messages, a default system prompt included."""
+_MOST_EXTRA_TOKENS_PER_MESSAGE = 16
+"""Room for what a chat template puts around the messages, a default system prompt included, and
+around each."""
 
 _TILE_RULES = (
     (re.compile(r"(?:.*/)?(?:chat)?gpt-4o-mini"), 2833, 5667),
@@ -61,7 +63,7 @@ def worst_case(request: ChatRequest, *, endpoint: EndpointConfig) -> TokenCount:
             mend="Set tokens_per_picture from the provider's page on pictures.",
         )
     shown = sum(_picture_tokens(picture, endpoint=endpoint) for picture in pictures)
-    extra = _MOST_EXTRA_TOKENS + 16 * len(request.messages)
+    extra = _MOST_EXTRA_TOKENS + _MOST_EXTRA_TOKENS_PER_MESSAGE * len(request.messages)
     return TokenCount(texts + schema + shown + extra, request.max_output_tokens)
 
 

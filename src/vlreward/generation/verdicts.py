@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.errors import DataError
 from vlreward.generation.client import Connection
-from vlreward.generation.outcomes import Failure
+from vlreward.generation.outcomes import Failure, no_answer
 from vlreward.generation.reading import ask_and_read, last_object
 from vlreward.generation.requests import ChatRequest, make_request
 from vlreward.generation.templates import Template, conversation_of, load_template
@@ -37,8 +36,8 @@ class JudgedPair:
     """What a judge made of a pair; `first` is the pair's chosen response.
 
     `verdict` is None where an order got no readable verdict or a sample awaits a larger budget, and
-    `failure` says why. `votes` are
-    all readable verdicts, those of the first order before those of the swapped one.
+    `failure` says why. `votes` are all readable verdicts, those of the first order before those of
+    the swapped one.
     """
 
     verdict: Verdict | None
@@ -190,14 +189,3 @@ class ApiJudge:
             assert judged.failure is not None
             raise no_answer(judged.failure, place=f"pair {pair.id}")
         return judged.verdict
-
-
-def no_answer(failure: Failure, *, place: str) -> DataError:
-    """The error that a failure is to a caller who needs an answer."""
-    return DataError(
-        f"no-answer-{failure.reason}",
-        value=failure.detail,
-        place=place,
-        expected="an answer of the language model",
-        mend="See the reason; a failure that the journal keeps can be forgotten and asked again.",
-    )

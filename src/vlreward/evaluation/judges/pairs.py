@@ -13,9 +13,8 @@ from vlreward.evaluation.judges.respondents import Question, Respondent, Said
 from vlreward.evaluation.outcomes import Vote
 from vlreward.evaluation.scorers.config import AnswerOrder
 from vlreward.evaluation.scorers.protocols import Ballot, Duel, raising
-from vlreward.generation.outcomes import Failure, Reason
+from vlreward.generation.outcomes import Failure, Reason, no_answer
 from vlreward.generation.templates import Template
-from vlreward.generation.verdicts import no_answer
 from vlreward.interfaces import Verdict
 from vlreward.progress import Advance
 from vlreward.records import PreferencePair, Prompt, Response

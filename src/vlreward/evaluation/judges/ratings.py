@@ -10,9 +10,8 @@ from vlreward.errors import DataError, VlrewardError
 from vlreward.evaluation.judges.respondents import Question, Respondent, Said
 from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.generation.labels import RATING_SCHEMA, read_rating
-from vlreward.generation.outcomes import Failure
+from vlreward.generation.outcomes import Failure, no_answer
 from vlreward.generation.templates import Template, conversation_of
-from vlreward.generation.verdicts import no_answer
 from vlreward.interfaces import Verdict
 from vlreward.progress import Advance
 from vlreward.records import Prompt, Response, Score

@@ -19,9 +19,8 @@ from vlreward.evaluation.scorers.protocols import (
     VotingJudge,
     raising,
 )
-from vlreward.generation.outcomes import Failure
+from vlreward.generation.outcomes import Failure, no_answer
 from vlreward.generation.templates import conversation_of, load_template
-from vlreward.generation.verdicts import no_answer
 from vlreward.interfaces import Verdict
 from vlreward.progress import Advance
 from vlreward.records import Part, Picture, Prompt, Response, Score
