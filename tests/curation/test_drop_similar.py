@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from tests.curation.making import drawing, pair, reasons, run, saved
-from vlreward.curation.alike import TextTolerance
 from vlreward.curation.drop_similar import DropSimilar
+from vlreward.curation.same_texts import TextTolerance
 from vlreward.curation.working_set import pairs_of
 from vlreward.records import Response
 

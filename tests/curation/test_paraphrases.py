@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vlreward.curation.likeness import say_the_same
+from vlreward.curation.paraphrases import are_paraphrases
 from vlreward.curation.wording import exclude_each_other, must_agree, stem
 from vlreward.embedding.hashed import HashedEmbedder
 
@@ -18,7 +18,7 @@ def embed_words(words):
 
 
 def alike(one, other, **settings):
-    return say_the_same(one, other, embed_words=embed_words, min_similarity=0.9, **settings)
+    return are_paraphrases(one, other, embed_words=embed_words, min_similarity=0.9, **settings)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_opposites_do_not_stand_for_each_other_however_near_they_are(one, other)
 
     assert exclude_each_other(one, other) and exclude_each_other(other, one)
     texts = (f"Is the bar {one}?", f"Is the bar {other}?")
-    assert not say_the_same(*texts, embed_words=all_near, min_similarity=0.5)
+    assert not are_paraphrases(*texts, embed_words=all_near, min_similarity=0.5)
 
 
 @pytest.mark.parametrize("other", ["big", "great", "biggest", "large"])
@@ -117,7 +117,7 @@ def test_forms_of_a_word_have_one_stem(one, other, are_one):
 
 def test_without_a_model_only_spelling_is_near():
     hashed = HashedEmbedder().embed
-    same = say_the_same(
+    same = are_paraphrases(
         "the largest bar", "the biggest bar", embed_words=hashed, min_similarity=0.5
     )
     assert not same

@@ -105,7 +105,7 @@ def card(
         origin=_origin(funnel),
         command=shlex.join(command),
         contents=_contents(kept),
-        exhibits=_shown(exhibits),
+        exhibits=_exhibits(exhibits),
         dropped=_dropped(funnel, entries),
         examples=_examples(entries, texts) or "Nothing was dropped.",
     )
@@ -146,7 +146,7 @@ def _origin(funnel: Funnel) -> str:
     return f"{read} and {funnel.num_added} that steps made" if funnel.num_added else read
 
 
-def _shown(exhibits: Sequence[Exhibit]) -> str:
+def _exhibits(exhibits: Sequence[Exhibit]) -> str:
     parts = []
     for one in exhibits:
         plot = f"\n\n![{one.title}]({one.plot.name})" if one.plot else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vlreward.curation.annotation import (
     DECISIONS,
@@ -48,6 +48,13 @@ from vlreward.generation.verdicts import pair_requests
 from vlreward.records import Judgment, Origin, PreferencePair, Prompt, Response
 
 SOURCE = "reasoning-comparisons"
+
+
+class _Labelling(NamedTuple):
+    """What labelling prompts will take, and those that may be wanted after it."""
+
+    estimate: Estimate
+    prompts: list[Prompt]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,14 +127,7 @@ class CompareReasoning:
         """
         questions = choose_questions(rows, max_prompts=self.max_prompts, seed=self.seed)
         prompts = [one.pair.prompt for one in questions]
-        found = Estimate()
-        if self.labeller is not None:
-            connection = bench.connect(self.labeller)
-            requests = field_requests(prompts, connection=connection)
-            replies = [connection.journal.find(one.key) for one in requests]
-            found += estimate(requests, endpoint=self.labeller, journal=connection.journal)
-            asked = zip(prompts, replies, strict=True)
-            prompts = [one for one, reply in asked if reply is None or self._wants(_read(reply))]
+        found, prompts = self._estimate_labels(prompts, bench=bench)
         direct = bench.connect(self.vlm)
         found += estimate(
             direct_requests(prompts, connection=direct, seed=self.seed),
@@ -150,6 +150,21 @@ class CompareReasoning:
         judging = bench.connect(self.annotators.endpoint)
         requests = pair_requests(shown, connection=judging)
         return found + estimate(requests, endpoint=judging.endpoint, journal=judging.journal)
+
+    def _estimate_labels(self, prompts: list[Prompt], *, bench: Bench) -> _Labelling:
+        """A prompt whose field is in the journal is wanted or not, any other one may be."""
+        if self.labeller is None:
+            return _Labelling(Estimate(), prompts)
+        connection = bench.connect(self.labeller)
+        requests = field_requests(prompts, connection=connection)
+        replies = [connection.journal.find(one.key) for one in requests]
+        wanted = [
+            prompt
+            for prompt, reply in zip(prompts, replies, strict=True)
+            if reply is None or self._wants(_read(reply))
+        ]
+        found = estimate(requests, endpoint=self.labeller, journal=connection.journal)
+        return _Labelling(found, wanted)
 
     def _stand_ins(self, prompts: Sequence[Prompt], *, text: str) -> list[PreferencePair]:
         """Pairs in the place of those that will be compared."""

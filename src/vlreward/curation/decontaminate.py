@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vlreward.curation.alike import Texts, TextTolerance, group_of
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import hash_of, prompt_text
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
+from vlreward.curation.same_texts import Texts, TextTolerance, group_of
 from vlreward.curation.steps import Bench, Drop, Outcome
 from vlreward.errors import require
 from vlreward.pictures import PictureStore
@@ -74,7 +74,7 @@ class Decontaminate:
         bench: Bench,
     ) -> list[Drop]:
         """Rows whose prompt says the same as one of the benchmarks' about the same pictures."""
-        table, num_asked = _beside(rows, asked, stands_for=stands_for)
+        table = _beside(rows, asked, stands_for=stands_for)
         texts = Texts(table, parts=("prompt",), embedder=bench.embedder, workspace=bench.folder)
         near = near_pairs(
             table["group"].to_numpy(),
@@ -82,7 +82,7 @@ class Decontaminate:
             order=np.array([hash_of(text) for text in table["prompt"].to_pylist()]),
             min_similarity=self.texts.min_similarity,
             cells=self.cells,
-            sides=np.arange(table.num_rows) < num_asked,
+            sides=np.arange(table.num_rows) < len(asked),
         )
         found: dict[int, Drop] = {}
         numbers = table["row"].to_pylist()
@@ -112,10 +112,8 @@ def _read(benchmarks: Sequence[SourceConfig], *, folder: Path) -> list[_Asked]:
     ]
 
 
-def _beside(
-    rows: Frame, asked: Sequence[_Asked], *, stands_for: Mapping[str, str]
-) -> tuple[Any, int]:
-    """An Arrow table of the benchmarks' prompts, then the rows' that may be alike, by content.
+def _beside(rows: Frame, asked: Sequence[_Asked], *, stands_for: Mapping[str, str]) -> Any:
+    """An Arrow table of all that is asked, then the rows' prompts that may be alike, by content.
 
     Columns are `row` (of a benchmark's prompt: its place in `asked`), `prompt` and `group`.
     """
@@ -147,7 +145,7 @@ def _beside(
         .to_arrow()
     )
     theirs = pa.table({"row": list(range(len(asked))), "prompt": texts, "group": groups})
-    return pa.concat_tables([theirs.cast(ours.schema), ours]), len(asked)
+    return pa.concat_tables([theirs.cast(ours.schema), ours])
 
 
 def _same_pictures(

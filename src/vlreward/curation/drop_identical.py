@@ -19,9 +19,9 @@ class DropIdentical:
     """Of rows with one prompt and one pair of answers, the best-judged one stays.
 
     White space and Unicode's ways to write a letter do not count; a row whose answers differ in
-    nothing else goes as `answers-identical`. Where the rows disagree on which
-    answer is better, the majority holds and the others go as `contradicted`; without a majority all
-    of them go as `contradictory`.
+    nothing else goes as `answers-identical`. Where the rows disagree on which answer is better, the
+    majority holds and the others go as `contradicted`; without a majority all of them go as
+    `contradictory`.
     """
 
     name: Literal["drop-identical"] = "drop-identical"

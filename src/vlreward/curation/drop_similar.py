@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vlreward.curation.alike import Texts, TextTolerance, group_of
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.neighbours import Cells, near_pairs
-from vlreward.curation.rows import RANK_COLUMNS, hash_of, rank
+from vlreward.curation.neighbours import Cells, Near, near_pairs
+from vlreward.curation.rows import RANK_COLUMNS, Row, hash_of, rank
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
+from vlreward.curation.same_texts import Texts, TextTolerance, group_of
 from vlreward.curation.steps import Bench, Drop, Outcome
 
 _PARTS = ("prompt", "chosen", "rejected")
@@ -22,7 +22,7 @@ class DropSimilar:
     """Of rows with copies of the same pictures and texts that say the same, the best-judged stays.
 
     Prompts, chosen and rejected answers must each be alike: their vectors near, their numbers and
-    negations equal, and every other word with a counterpart (see `likeness`).
+    negations equal, and every other word with a counterpart (see `paraphrases`).
     """
 
     name: Literal["drop-similar"] = "drop-similar"
@@ -42,9 +42,7 @@ class DropSimilar:
             cells=self.cells,
         )
         alike = [
-            (one.first, one.second, one.similarity)
-            for one in near
-            if texts.are_alike(one.first, one.second, tolerance=self.texts)
+            one for one in near if texts.are_alike(one.first, one.second, tolerance=self.texts)
         ]
         ranked = table.select(["row", *RANK_COLUMNS]).to_pylist()
         return Outcome(drops=_keep_the_best(ranked, alike))
@@ -80,9 +78,7 @@ class DropSimilar:
         )
 
 
-def _keep_the_best(
-    rows: Sequence[dict[str, object]], alike: Iterable[tuple[int, int, float]]
-) -> list[Drop]:
+def _keep_the_best(rows: Sequence[Row], alike: Iterable[Near]) -> list[Drop]:
     """Goes through the rows from the best-judged one on; who is like one that stays goes."""
     neighbours: dict[int, dict[int, float]] = {}
     for first, second, similarity in alike:
@@ -95,9 +91,9 @@ def _keep_the_best(
         for other, similarity in neighbours[at].items():
             if other not in dropped and rank(rows[other]) > rank(rows[at]):
                 dropped[other] = Drop(
-                    row=int(str(rows[other]["row"])),
+                    row=rows[other]["row"],
                     reason="similar",
-                    because=str(rows[at]["id"]),
+                    because=rows[at]["id"],
                     detail=f"cosine {similarity:.3f}",
                 )
     return [dropped[at] for at in sorted(dropped)]

@@ -15,6 +15,8 @@ from vlreward.extras import import_extra
 Frame = Any
 """A `daft.DataFrame`."""
 
+LOCAL = "local"
+
 
 def daft() -> ModuleType:
     """Daft, which reports home and draws bars unless it is told not to."""
@@ -23,16 +25,13 @@ def daft() -> ModuleType:
     return import_extra("daft", extra="curate")
 
 
-LOCAL = "local"
-
-
 def use_cluster(address: str) -> None:
-    """From here on, Daft computes on a Ray cluster, whose workers see the same files at the same
-    paths; nothing else does.
+    """From here on, Daft computes on a Ray cluster; nothing else does.
 
-    `address` is one as Ray takes it, such as `auto` or `host:6379`, or `local` for a Ray of this
-    machine's own. Must come before the process's first table. Raises MissingExtraError without Ray,
-    and ConfigError if the cluster cannot be reached.
+    Its workers must see the same files at the same paths. `address` is one as Ray takes it, such as
+    `auto` or `host:6379`, or `local` for a Ray of this machine's own. Must come before the
+    process's first table. Raises MissingExtraError without Ray, and ConfigError if the cluster
+    cannot be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import_extra("ray", extra="cluster")

@@ -79,11 +79,12 @@ def near_pairs(
     and all of them. Rows that are near each other and share none of their nearest cells are missed.
     """
     frames = daft()
-    members = _cells_of(groups, vectors=np.load(vectors, mmap_mode="r"), order=order, cells=cells)
+    whole = np.load(vectors, mmap_mode="r")
+    names, members = _cells_of(groups, vectors=whole, order=order, cells=cells)
     low = math.ceil(min_similarity * SCALE**2)
     compare = _compare_on(frames, vectors=vectors, low=low, cells=cells, sides=sides)
     found = (
-        frames.from_pydict({"cell": members[0], "at": members[1]})
+        frames.from_pydict({"cell": names, "at": members})
         .groupby("cell")
         .agg(frames.col("at").list_agg().alias("members"))
         .select(compare(frames.col("members")).alias("near"))

@@ -2,7 +2,7 @@
 
 Vectors call "the red circle" and "the blue circle" near. So whoever drops a text for being like
 another one looks at the words in which they differ: numbers and negations must agree, and every
-other word needs a counterpart, unless it is one that only polishes a sentence.
+other word needs a counterpart, unless it is a stop word.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EmbedWords = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 """Unit vectors [words, dimensions]."""
 
 
-def say_the_same(
+def are_paraphrases(
     one: str,
     other: str,
     *,
@@ -27,7 +27,7 @@ def say_the_same(
     min_similarity: float,
     fixed: Container[str] = (),
 ) -> bool:
-    """Whether two texts have the same words in the same order, what only polishes them left out.
+    """Whether two texts have the same words in the same order, stop words left out.
 
     A word may stand for another if it is the same in another form, has a typing error, or means
     nearly the same: at least `min_similarity` (cosine), unless the two exclude each other or the

@@ -27,6 +27,17 @@ from vlreward.sources.published import to_row
 
 Row = Mapping[str, Any]
 
+RANK_COLUMNS = ("label_type", "confidence", "margin", "source", "id", "place")
+"""What `rank` reads."""
+SURE = 0.6
+"""Least confidence of judges who count as sure, where a step is not told otherwise."""
+_TRUST = {"human": 0, "verified_correctness": 1, "model": 2}
+"""Whose label counts more; any other kind comes last."""
+_TEXT_COLUMNS = (
+    *("id", "source", "row_id", "place", "label_type", "prompt_key", "chosen_key", "rejected_key"),
+    *("prompt", "chosen", "rejected", "body"),
+)
+
 
 def schema() -> Any:
     """The table's Arrow schema.
@@ -37,29 +48,14 @@ def schema() -> Any:
     """
     import pyarrow as pa
 
-    texts = (
-        *(
-            "id",
-            "source",
-            "row_id",
-            "place",
-            "label_type",
-            "prompt_key",
-            "chosen_key",
-            "rejected_key",
-        ),
-        *("prompt", "chosen", "rejected", "body"),
-    )
+    picture = pa.struct([(name, pa.string()) for name in ("sha256", "path", "part")])
     return pa.schema(
         [
             ("row", pa.int64()),
-            *((name, pa.string()) for name in texts),
+            *((name, pa.string()) for name in _TEXT_COLUMNS),
             ("confidence", pa.float64()),
             ("margin", pa.float64()),
-            (
-                "pictures",
-                pa.list_(pa.struct([(n, pa.string()) for n in ("sha256", "path", "part")])),
-            ),
+            ("pictures", pa.list_(picture)),
         ]
     )
 
@@ -159,14 +155,6 @@ def pair_of(row: Row) -> PreferencePair:
     )
 
 
-_TRUST = {"human": 0, "verified_correctness": 1, "model": 2}
-"""Whose label counts more; any other kind comes last."""
-
-
-SURE = 0.6
-"""Least confidence of judges who count as sure, where a step is not told otherwise."""
-
-
 def rank(row: Row) -> tuple[object, ...]:
     """Sorts rows by how well they were judged, the best first; the content settles what is equal.
 
@@ -185,10 +173,6 @@ def rank(row: Row) -> tuple[object, ...]:
         row["id"],
         row["place"],
     )
-
-
-RANK_COLUMNS = ("label_type", "confidence", "margin", "source", "id", "place")
-"""What `rank` reads."""
 
 
 def hash_of(text: str) -> int:

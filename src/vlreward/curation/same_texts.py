@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vlreward.curation.likeness import say_the_same
 from vlreward.curation.neighbours import Vectors, rounded
+from vlreward.curation.paraphrases import are_paraphrases
 from vlreward.curation.rows import hash_of
 from vlreward.curation.wording import content_words, in_figures, must_agree, stem
 from vlreward.errors import require
@@ -67,14 +67,14 @@ class Texts:
     def are_alike(self, first: int, second: int, *, tolerance: TextTolerance) -> bool:
         """Whether all parts of two rows say the same, within the tolerance.
 
-        Rows whose own answers say the same but for what `likeness` leaves out are alike only if
+        Rows whose own answers say the same but for what `paraphrases` leaves out are alike only if
         they have the same answers.
         """
         texts = [[column[at].as_py() for column in self._columns] for at in (first, second)]
         fixed = _told_apart_by(texts[0]) | _told_apart_by(texts[1])
 
         def same(one: str, other: str) -> bool:
-            return one == other or say_the_same(
+            return one == other or are_paraphrases(
                 one,
                 other,
                 embed_words=self._words.embed,

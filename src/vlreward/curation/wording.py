@@ -1,6 +1,6 @@
-"""The words of a text as comparisons read them: numbers, negations, polish, and what is left.
+"""The words of a text as comparisons read them: numbers, negations, stop words, and what is left.
 
-Whoever compares texts needs to know which words only polish a sentence, which exclude each other
+Whoever compares texts needs to know which words are stop words here, which exclude each other
 however often they stand in one place ("red", "blue"), and which are the same with a typing error.
 """
 
@@ -19,7 +19,7 @@ _NUMBER_WORDS = {
 }
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(_NUMBER_WORDS)})\b", re.IGNORECASE)
 _NEGATIONS = frozenset("not no never none nothing nobody neither nor without cannot".split())
-_POLISH = frozenset(
+_STOP_WORDS = frozenset(
     (
         "a an the this that these those it its there here of in on at to for from by with as and "
         "or but so then if is are was were be been being am do does did doing has have had having "
@@ -114,7 +114,9 @@ MIN_STEM = 3
 _MIN_TYPO_LENGTH = 7
 _KNOWN_BY_HEART = tuple(
     sorted(
-        word for word in {*_NUMBER_WORDS, *_NEGATIONS, *_POLISH} if len(word) >= _MIN_TYPO_LENGTH
+        word
+        for word in {*_NUMBER_WORDS, *_NEGATIONS, *_STOP_WORDS}
+        if len(word) >= _MIN_TYPO_LENGTH
     )
 )
 
@@ -128,7 +130,7 @@ def must_agree(text: str) -> tuple[tuple[str, ...], int]:
 
 def content_words(text: str) -> list[str]:
     """The words that say something, numbers in figures, in their order: lower case."""
-    return [word for word in _words(text) if word not in _POLISH and word not in _NEGATIONS]
+    return [word for word in _words(text) if word not in _STOP_WORDS and word not in _NEGATIONS]
 
 
 def in_figures(text: str) -> str:
@@ -202,7 +204,7 @@ def _read(word: str) -> str:
 
 def _misspelled(word: str) -> Iterator[str]:
     """The words known by heart that this one is, with a letter left out or two exchanged."""
-    if word not in _POLISH and len(word) >= _MIN_TYPO_LENGTH:
+    if word not in _STOP_WORDS and len(word) >= _MIN_TYPO_LENGTH:
         for known in _KNOWN_BY_HEART:
             if len(known) >= len(word) and is_typo(word, known):
                 yield known
