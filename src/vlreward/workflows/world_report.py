@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vlreward.durable import write_text_atomically
 from vlreward.interfaces import Scorer
-from vlreward.pictures import read_bytes
 from vlreward.plotting import png_bytes
 from vlreward.records import Picture, PreferencePair
 from vlreward.training.validation import Share
+from vlreward.workflows.pages import escape, image, page, picture, share, table
 from vlreward.workflows.world_exam import (
     HEADINGS,
     ExamResult,
@@ -23,20 +21,6 @@ from vlreward.workflows.world_exam import (
 )
 
 _NUM_MISTAKES = 8
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; } .shown img { height: 9rem; max-width: 100%; background: #fff; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; margin: .5rem 0 2rem; }
-.pair > div { border-left: 4px solid #3a7d44; padding: 0 .75rem; overflow-wrap: anywhere; }
-.pair > div + div { border-color: #b3402f; } .reward { font-weight: 600; }
-.wide { overflow-x: auto; } small { white-space: nowrap; }
-@media (max-width: 40rem) { .pair { grid-template-columns: 1fr; } body { padding: .75rem; } }
-"""
 
 
 def write_world_report(
@@ -52,47 +36,31 @@ def write_world_report(
     judged = [*result.seen, *result.text]
     overall = share_of(judged)
     sections = [
-        f"<h1>{html.escape(name)} on the miniature world</h1>",
+        f"<h1>{escape(name)} on the miniature world</h1>",
         f"<p>{_said(overall)} of {len(judged)} unseen pairs ordered rightly.</p>",
         "<h2>By family and by quality</h2>",
         _table(result.rows),
         "<h2>Rewards by kind of answer</h2>",
-        _image(_histograms(judged), "Histograms of rewards by kind of answer"),
+        image(_histograms(judged), "Histograms of rewards by kind of answer"),
         "<h2>Two cases</h2>",
         *(_case(case, scorers) for case in cases),
         "<h2>The worst mistakes</h2>",
         *(_shown(one) for one in _worst(judged)),
     ]
     if curves is not None and curves.exists():
-        sections += ["<h2>Training</h2>", _image(curves.read_bytes(), "Loss and accuracy")]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(name)}: vlreward</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(sections)}</body></html>"
-    )
-    write_text_atomically(path, page)
+        sections += ["<h2>Training</h2>", image(curves.read_bytes(), "Loss and accuracy")]
+    write_text_atomically(path, page(name, sections))
 
 
-def _said(share: Share | None) -> str:
-    if share is None:
-        return "—"
-    low, high = share.interval
-    return f"{share.accuracy:.3f} <small>[{low:.3f}, {high:.3f}]</small>"
+def _said(found: Share | None) -> str:
+    return "—" if found is None else share(found.accuracy, found.interval)
 
 
 def _table(rows: Sequence[ExamRow]) -> str:
-    cells = "".join(
-        f"<tr><td>{html.escape(row.name)}</td><td>{row.num_pairs}</td>"
-        + "".join(f"<td>{_said(share)}</td>" for share in row.shares)
-        + "</tr>"
-        for row in rows
+    cells = (
+        [escape(row.name), str(row.num_pairs), *(_said(one) for one in row.shares)] for row in rows
     )
-    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
-        "</div>"
-    )
+    return table(HEADINGS, cells)
 
 
 def _histograms(judged: Sequence[Judged]) -> bytes:
@@ -138,10 +106,10 @@ def _case(pair: PreferencePair, scorers: Mapping[str, Scorer]) -> str:
 
 def _question(pair: PreferencePair) -> str:
     content = [part for message in pair.prompt.messages for part in message.content]
-    pictures = "".join(_picture(part) for part in content if isinstance(part, Picture))
+    pictures = "".join(picture(part) for part in content if isinstance(part, Picture))
     text = " ".join(part for part in content if isinstance(part, str))
-    task = html.escape(pair.origin.task or "")
-    return f'<div class="shown">{pictures}</div><p><b>{html.escape(text)}</b> ({task})</p>'
+    task = escape(pair.origin.task or "")
+    return f'<div class="shown">{pictures}</div><p><b>{escape(text)}</b> ({task})</p>'
 
 
 def _answers(pair: PreferencePair, chosen: Sequence[str], rejected: Sequence[str]) -> str:
@@ -151,18 +119,9 @@ def _answers(pair: PreferencePair, chosen: Sequence[str], rejected: Sequence[str
         ("worse", pair.rejected, rejected),
     ):
         kind = (response.model or "").removeprefix("world: ")
-        said = html.escape("; ".join(rewards))
+        said = escape("; ".join(rewards))
         sides.append(
-            f'<div><div class="reward">{title} ({html.escape(kind)}): {said}</div>'
-            f"{html.escape(response.text)}</div>"
+            f'<div><div class="reward">{title} ({escape(kind)}): {said}</div>'
+            f"{escape(response.text)}</div>"
         )
     return f'<div class="pair">{"".join(sides)}</div>'
-
-
-def _picture(picture: Picture) -> str:
-    return _image(read_bytes(picture), f"{picture.width} by {picture.height} pixels")
-
-
-def _image(data: bytes, description: str) -> str:
-    encoded = base64.b64encode(data).decode()
-    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{encoded}">'
