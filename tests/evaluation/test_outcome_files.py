@@ -70,7 +70,7 @@ def test_a_failure_is_tried_again_and_the_later_outcome_holds(tmp_path):
         log.add(outcome_of(EXAMPLES[0], failure="endpoint-gone"))
     with open_log(tmp_path) as log:
         assert log.remaining(EXAMPLES[:1]) == EXAMPLES[:1]
-        assert log.remaining(EXAMPLES[:1], retry_failures=False) == []
+        assert log.remaining(EXAMPLES[:1], retries=lambda code: code != "endpoint-gone") == []
         log.add(result_of(EXAMPLES[0]))
     with open_log(tmp_path) as log:
         assert log.outcomes == {"row 0": result_of(EXAMPLES[0])}

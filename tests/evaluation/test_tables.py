@@ -14,6 +14,8 @@ from vlreward.evaluation.benchmarks import rewardbench, vl_rewardbench
 from vlreward.evaluation.benchmarks.pairs import PAIRS
 from vlreward.evaluation.config import BenchmarkConfig
 from vlreward.evaluation.published import PUBLISHED
+from vlreward.evaluation.scorers.lineup import find_row, row_of
+from vlreward.evaluation.scorers.spec import parse_scorer
 from vlreward.evaluation.statistics.bootstrap import intervals
 from vlreward.evaluation.tables import MeasuredRow, results_table
 
@@ -58,21 +60,66 @@ def test_tables_three_and_four_are_whole():
     assert tuple(measure([], arithmetic=rewardbench.arithmetic()).figures) == four.figures
 
 
+def cells_of(line: str) -> list[str]:
+    return line.split()
+
+
 def test_our_row_stands_below_the_published_ones_with_intervals():
-    row = measured(VL_ROWS, vl_rewardbench.arithmetic(), notes=("rows in all: 24 instead of 1250",))
+    row = measured(VL_ROWS, vl_rewardbench.arithmetic(), notes=("read in part",))
     published = PUBLISHED["vl-rewardbench"]
-    text = shown(results_table([row], title="VL-RewardBench", published=published))
-    lines = [line for line in text.splitlines() if "│" in line]
-    names = [line.split("│")[1].strip() for line in lines]
-    assert names.index("Proprietary (published)") < names.index("GPT-4o")
-    assert names.index("Skywork-VL Reward") < names.index("Measured here")
-    ours = lines[names.index("mine [1]")]
-    assert [cell.strip() for cell in ours.split("│")[2:8]] == ["–", *["75.0"] * 5]
-    below = lines[names.index("mine [1]") + 1].split("│")[6]
-    assert "–" in below and below.count(".") == 2
+    note = ["rows in all: 24 instead of 1250"]
+    text = shown(results_table([row], title="VL", published=published, notes=note))
+    lines = text.splitlines()
+    [gpt] = [n for n, line in enumerate(lines) if "GPT-4o" in line]
+    [here] = [n for n, line in enumerate(lines) if line.strip() == "Measured here"]
+    assert lines.index(next(line for line in lines if "Proprietary (published)" in line)) < gpt
+    assert cells_of(lines[here + 1]) == ["mine", "[1]", "–", *["75.0"] * 5]
+    assert len(cells_of(lines[here + 2])) == 5 and lines[here + 2].count("–") == 5
     words = " ".join(text.split())
     assert "arXiv 2505.07263, table 3; not measured here" in words
-    assert "[1] rows: 24; rows in all: 24 instead of 1250" in words
+    assert "rows in all: 24 instead of 1250. [1] rows: 24; read in part" in words
+
+
+def test_our_row_of_a_published_model_stands_below_that_one():
+    row = measured(VL_ROWS, vl_rewardbench.arithmetic(), model="own", word="gpt-4o", size="–")
+    published = PUBLISHED["vl-rewardbench"]
+    lines = shown(results_table([row], title="VL", published=published)).splitlines()
+    [gpt] = [n for n, line in enumerate(lines) if "GPT-4o" in line]
+    assert cells_of(lines[gpt + 1])[:4] == ["own", "[1]", "measured", "here"]
+    assert "Measured here" not in [line.strip() for line in lines]
+
+
+def test_every_published_row_has_a_word_that_runs_its_model_on_its_table():
+    for number, table in ((3, PUBLISHED["vl-rewardbench"]), (4, PUBLISHED["rewardbench"])):
+        words = [row.word for row in table.rows]
+        assert len(set(words)) == len(words)
+        for word in words:
+            found = find_row(word)
+            assert found is not None and number in found.tables
+            assert row_of(found.config(table=number)) is found
+
+
+def test_a_model_is_known_by_whatever_word_it_came():
+    for word, name in (
+        ("Skywork/Skywork-VL-Reward-7B@v1", "skywork-vl-reward-7b"),
+        ("judge:local:Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl-7b"),
+        ("judge:openai:gpt-4o-2024-08-06", "gpt-4o"),
+    ):
+        found = row_of(parse_scorer(word))
+        assert found is not None and found.word == name
+    for word in ("rate:openai:gpt-4o-2024-08-06", "judge:openai:gpt-5", "miniature"):
+        assert row_of(parse_scorer(word)) is None
+
+
+def test_many_figures_go_down_and_models_across():
+    groups = [f"group-{name}" for name in "abcdef"]
+    rows = [scored(f"{name}{n}", 1.0, 0.0, group=name) for name in groups for n in range(2)]
+    both = [
+        measured(rows, PAIRS.arithmetic(BenchmarkConfig()), model=name) for name in ("one", "two")
+    ]
+    lines = [cells_of(line) for line in shown(results_table(both, title="Own")).splitlines()]
+    assert ["Figure", "one", "[1]", "two", "[2]"] in lines
+    assert ["group-c", "100.0", "100.0"] in lines and ["macro", "100.0", "100.0"] in lines
 
 
 def test_unread_replies_ties_and_failures_are_said():

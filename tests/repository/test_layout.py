@@ -57,6 +57,8 @@ LIGHT_IN_EVALUATION = [
     "outcomes",
     "published",
     "reading",
+    "results",
+    "spec",
     "statistics",
     "tables",
 ]

@@ -31,23 +31,26 @@ class Calls:
             endpoint=endpoint,
             journal=self.journal,
             budget=self.budget,
-            api_key=self._key(endpoint.api_key_env),
+            api_key=find_key(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
         )
 
-    def _key(self, name: str | None) -> str | None:
-        if name is None or not self.needs_keys:
-            return None
-        key = self.environment.get(name)
-        if not key:
-            raise ConfigError(
-                "key-missing",
-                value="nothing",
-                place=f"the environment variable {name}",
-                expected="the endpoint's key",
-                mend=f"export {name}=…, then run again.",
-            )
-        return key
+
+def find_key(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:
+    """An endpoint's key, None where it wants none; raises ConfigError if it is not there."""
+    name = endpoint.api_key_env
+    if name is None:
+        return None
+    key = environment.get(name)
+    if not key:
+        raise ConfigError(
+            "key-missing",
+            value="nothing",
+            place=f"the environment variable {name}",
+            expected="the endpoint's key",
+            mend=f"export {name}=…, then run again.",
+        )
+    return key
 
 
 def budget_spent(detail: str) -> ConfigError:

@@ -12,7 +12,6 @@ from vlreward.evaluation.outcomes import Outcome, outcome_of
 from vlreward.evaluation.scorers.protocols import PatientScorer, VotingJudge
 from vlreward.progress import Advance
 
-_AT_A_TIME = 64
 _NOT_A_PAIR = "judge-wants-two"
 
 
@@ -20,57 +19,76 @@ def assess(
     examples: Sequence[Example],
     assessor: PatientScorer | VotingJudge,
     *,
+    rows_at_a_time: int = 64,
     progress: Advance | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Outcome]:
-    """An outcome for each example, in their order.
+    """An outcome for each example, in their order, as soon as the rows asked with it are done.
 
     A row that cannot be scored has the code of its error for a failure. A judge compares two
     responses: a row with another number of them fails. A scorer's seconds are its share of those of
-    the rows that were scored together.
+    the rows that were scored together. `progress` hears of rows scored, or of a judge's replies.
     """
-    if isinstance(assessor, PatientScorer):
-        return _scored(examples, assessor, progress=progress, clock=clock)
-    if isinstance(assessor, VotingJudge):
-        return _judged(examples, assessor, progress=progress)
-    raise ConfigError(
+    if not isinstance(assessor, (PatientScorer, VotingJudge)):
+        raise _not_a_scorer(assessor)
+    return _in_windows(
+        examples, assessor, rows_at_a_time=rows_at_a_time, progress=progress, clock=clock
+    )
+
+
+def _not_a_scorer(found: object) -> ConfigError:
+    return ConfigError(
         "not-a-scorer",
-        value=type(assessor).__name__,
+        value=type(found).__name__,
         place="scorer",
         expected="score_each, or vote_each",
         mend="Open it with vlreward.evaluation.scorers.opening.",
     )
 
 
-def _scored(
+def _in_windows(
     examples: Sequence[Example],
+    assessor: PatientScorer | VotingJudge,
+    *,
+    rows_at_a_time: int,
+    progress: Advance | None,
+    clock: Callable[[], float],
+) -> Iterator[Outcome]:
+    source = iter(examples)
+    while window := list(islice(source, rows_at_a_time)):
+        if isinstance(assessor, PatientScorer):
+            yield from _scored(window, assessor, progress=progress, clock=clock)
+        else:
+            yield from _judged(window, assessor, progress=progress)
+
+
+def _scored(
+    window: Sequence[Example],
     scorer: PatientScorer,
     *,
     progress: Advance | None,
     clock: Callable[[], float],
 ) -> Iterator[Outcome]:
-    source = iter(examples)
-    while window := list(islice(source, _AT_A_TIME)):
-        started = clock()
-        results = list(scorer.score_each((one.prompt, one.responses) for one in window))
-        seconds = (clock() - started) / len(window)
-        for example, result in zip(window, results, strict=True):
-            if progress is not None:
-                progress()
-            if isinstance(result, VlrewardError):
-                yield outcome_of(example, failure=result.code, seconds=seconds)
-            else:
-                values = tuple(score.value for score in result)
-                yield outcome_of(example, scores=values, seconds=seconds)
+    started = clock()
+    results = list(scorer.score_each((one.prompt, one.responses) for one in window))
+    seconds = (clock() - started) / len(window)
+    for example, result in zip(window, results, strict=True):
+        if progress is not None:
+            progress()
+        if isinstance(result, VlrewardError):
+            yield outcome_of(example, failure=result.code, seconds=seconds)
+        else:
+            values = tuple(score.value for score in result)
+            yield outcome_of(example, scores=values, seconds=seconds)
 
 
 def _judged(
-    examples: Sequence[Example], judge: VotingJudge, *, progress: Advance | None
+    window: Sequence[Example], judge: VotingJudge, *, progress: Advance | None
 ) -> Iterator[Outcome]:
-    pairs = [example for example in examples if len(example.responses) == 2]
+    pairs = [example for example in window if len(example.responses) == 2]
     duels = [(one.prompt, one.responses[0], one.responses[1]) for one in pairs]
     ballots = iter(judge.vote_each(duels, progress=progress))
-    for example in examples:
+    for example in window:
         if len(example.responses) != 2:
             yield outcome_of(example, failure=_NOT_A_PAIR)
             continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from vlreward.errors import ConfigError
 from vlreward.evaluation.outcomes import Outcome, Vote
+from vlreward.evaluation.scorers.config import AnswerOrder
 
 Credits = list[float | None]
 GradeVotes = Callable[[Sequence[Outcome]], Credits]
@@ -24,7 +25,8 @@ class Protocol:
     """How a judge's votes are counted.
 
     `figures` are those that it reports (None: all); `label` says what it did with given outcomes,
-    where its name alone does not tell.
+    where its name alone does not tell. `order` is how the tool that it is of shows the answers,
+    asking once; None where any way will do.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Protocol:
     grade: GradeVotes
     figures: tuple[str, ...] | None = None
     label: Callable[[Sequence[Outcome]], str] | None = None
+    order: AnswerOrder | None = None
 
 
 def grade(outcomes: Sequence[Outcome], *, protocol: Protocol) -> Credits:

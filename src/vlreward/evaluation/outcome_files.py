@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
@@ -83,9 +83,9 @@ class OutcomeLog:
             self._write_part()
 
     def remaining(
-        self, examples: Sequence[Example], *, retry_failures: bool = True
+        self, examples: Sequence[Example], *, retries: Callable[[str], bool] = lambda _: True
     ) -> list[Example]:
-        """The examples without an outcome yet, or with a failure for one.
+        """The examples without an outcome yet, or with a failure that `retries` holds for.
 
         Raises DataError if an outcome belongs to an example that has changed since.
         """
@@ -94,7 +94,8 @@ class OutcomeLog:
             outcome = self._found.get(example.id)
             if outcome is not None and outcome.fingerprint != example.fingerprint:
                 raise self._changed(example)
-            if outcome is None or (retry_failures and outcome.failure is not None):
+            failure = None if outcome is None else outcome.failure
+            if outcome is None or (failure is not None and retries(failure)):
                 left.append(example)
         return left
 

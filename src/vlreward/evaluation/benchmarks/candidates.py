@@ -58,6 +58,15 @@ def read_row(row: Row) -> RowDraft:
     )
 
 
+def fits(row: Row) -> bool:
+    """Whether a row says which of its responses are right."""
+    given = row.get("responses")
+    if not isinstance(given, (list, tuple)):
+        return False
+    beside = any(row.get(name) is not None for name in ("correct", "ratings"))
+    return beside or all(fields.is_row(one) and "correct" in one for one in given)
+
+
 def mark_rows(outcomes: Sequence[Outcome], credits: Sequence[float | None]) -> list[Mark]:
     """A mark for every row, and what a blind choice and the best possible one would have got."""
     marks = marks_of_rows(outcomes, credits)

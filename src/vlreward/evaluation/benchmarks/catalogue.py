@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vlreward.errors import DataError
+from vlreward.evaluation.benchmarks import candidates
 from vlreward.evaluation.benchmarks.candidates import CANDIDATES
 from vlreward.evaluation.benchmarks.definition import Benchmark
 from vlreward.evaluation.benchmarks.mm_rlhf_rewardbench import MM_RLHF_REWARDBENCH
@@ -11,10 +13,12 @@ from vlreward.evaluation.benchmarks.multimodal_rewardbench import MULTIMODAL_REW
 from vlreward.evaluation.benchmarks.pairs import PAIRS
 from vlreward.evaluation.benchmarks.rewardbench import REWARDBENCH
 from vlreward.evaluation.benchmarks.vl_rewardbench import VL_REWARDBENCH
-from vlreward.evaluation.config import BenchmarkConfig
+from vlreward.evaluation.config import BenchmarkConfig, BenchmarkName
 from vlreward.evaluation.reading import LoadedBenchmark
 from vlreward.pictures import PictureStore
+from vlreward.sources.config import SourceConfig
 from vlreward.sources.hub import LoadDataset
+from vlreward.sources.read import open_rows
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     one.name: one
@@ -27,6 +31,17 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         CANDIDATES,
     )
 }
+
+
+def benchmark_of(source: SourceConfig) -> BenchmarkName:
+    """Which benchmark a user's own rows are, told from the first: `candidates`, else `pairs`.
+
+    Raises DataError if there is nothing to read.
+    """
+    for raw in open_rows(source):
+        if not isinstance(raw.row, DataError):
+            return "candidates" if candidates.fits(raw.row) else "pairs"
+    return "pairs"
 
 
 def load_benchmark(

@@ -117,6 +117,7 @@ VLMEVALKIT = Protocol(
     name="vlmevalkit",
     about="one vote; a reply that cannot be read is wrong (VLMEvalKit's vl_rewardbench.py)",
     grade=lambda outcomes: by_first_vote(outcomes, undecided=lambda _: 0.0),
+    order="length-parity",
 )
 LMMS_EVAL = Protocol(
     name="lmms-eval",
@@ -124,6 +125,7 @@ LMMS_EVAL = Protocol(
     "count; reports the mean of the groups alone (lmms-eval's vl_rewardbench/utils.py)",
     grade=lambda outcomes: by_first_vote(outcomes, undecided=coin),
     figures=(*GROUPS, "macro"),
+    order="length-parity",
 )
 
 

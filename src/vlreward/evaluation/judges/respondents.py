@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vlreward.errors import DataError
 from vlreward.generation.client import Connection, ask
+from vlreward.generation.config import EndpointConfig
 from vlreward.generation.outcomes import Failure, Reason, Reply
 from vlreward.generation.reading import without_thinking
-from vlreward.generation.requests import JsonSchema, make_request
+from vlreward.generation.requests import ChatRequest, JsonSchema, make_request
 from vlreward.progress import Advance
 from vlreward.records import Message, Prompt
 
@@ -56,18 +57,23 @@ class ApiRespondent:
         self, questions: Sequence[Question], *, progress: Advance | None = None
     ) -> list[Said | Failure]:
         """See `Respondent`; raises as `generation.client.ask`."""
-        requests = [
-            make_request(
-                one.messages,
-                endpoint=self.connection.endpoint,
-                kind=one.kind,
-                json_schema=one.json_schema,
-                sample=one.sample,
-            )
-            for one in questions
-        ]
+        requests = requests_of(questions, endpoint=self.connection.endpoint)
         results = ask(requests, connection=self.connection, progress=progress)
         return [_heard(results[request.key]) for request in requests]
+
+
+def requests_of(questions: Sequence[Question], *, endpoint: EndpointConfig) -> list[ChatRequest]:
+    """What an endpoint is sent for the questions, in their order."""
+    return [
+        make_request(
+            one.messages,
+            endpoint=endpoint,
+            kind=one.kind,
+            json_schema=one.json_schema,
+            sample=one.sample,
+        )
+        for one in questions
+    ]
 
 
 def _heard(result: Reply | Failure) -> Said | Failure:

@@ -5,7 +5,8 @@ A configuration holds exactly one kind. The word for it on a command line is rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -218,6 +219,24 @@ class ScorerConfig:
     def kind(self) -> str:
         """Which kind is given."""
         return next(name for name in KINDS if getattr(self, name) is not None)
+
+
+def every_part(
+    config: ScorerConfig, change: Callable[[ScorerConfig], ScorerConfig]
+) -> ScorerConfig:
+    """The configuration with the change made to it and, in an ensemble, to each member."""
+    ensemble = config.ensemble
+    if ensemble is None:
+        return change(config)
+    members = tuple(every_part(one, change) for one in ensemble.members)
+    return change(replace(config, ensemble=replace(ensemble, members=members)))
+
+
+def parts_of(config: ScorerConfig) -> Iterator[ScorerConfig]:
+    """The configuration and, of an ensemble, all that are in it."""
+    yield config
+    for member in config.ensemble.members if config.ensemble else ():
+        yield from parts_of(member)
 
 
 KINDS = tuple(

@@ -63,6 +63,11 @@ class Row(NamedTuple):
         judge = replace(manner, endpoint=endpoint, local=None)
         return ScorerConfig(name=self.title, judge=judge)
 
+    @property
+    def model_name(self) -> str:
+        """How the model is called at its place."""
+        return self.model.partition(":")[2] if self.adapter == "api judge" else self.model
+
     def _weights(self) -> WeightsConfig:
         return WeightsConfig(
             path=self.model, dtype=self.dtype or "auto", max_pixels=self.max_pixels
@@ -106,6 +111,29 @@ def lineup() -> tuple[Row, ...]:
 def find_row(word: str) -> Row | None:
     """The row of a word, if it is one."""
     return next((row for row in lineup() if row.word == word), None)
+
+
+def row_of(config: ScorerConfig) -> Row | None:
+    """The row whose model the configuration runs in its own way, by whatever word it was named.
+
+    None for any other model, for ratings, and where the model reads captions.
+    """
+    if config.captions is not None:
+        return None
+    name = _model_of(config)
+    return next((row for row in lineup() if row.model_name == name), None)
+
+
+def _model_of(config: ScorerConfig) -> str | None:
+    """What the one model is called at its place."""
+    if config.judge is None:
+        weights = config.reward_model or config.remote_code
+        return weights.path if weights else None
+    if config.judge.ask != "pair":
+        return None
+    if config.judge.endpoint is not None:
+        return config.judge.endpoint.model
+    return config.judge.local.path if config.judge.local else None
 
 
 def _row(line: str) -> Row:

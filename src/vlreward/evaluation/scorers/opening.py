@@ -16,8 +16,14 @@ from vlreward.evaluation.scorers.captions import CaptionedJudge, CaptionedScorer
 from vlreward.evaluation.scorers.config import JudgeConfig, ScorerConfig, WeightsConfig
 from vlreward.evaluation.scorers.ensembles import EnsembleScorer, Jury, Scale
 from vlreward.evaluation.scorers.protocols import PatientScorer, VotingJudge
+from vlreward.evaluation.scorers.rehearsing import (
+    CountingRespondent,
+    SilentRespondent,
+    SilentScorer,
+)
 from vlreward.evaluation.scorers.remote import RemoteScorer
 from vlreward.generation.config import EndpointConfig
+from vlreward.generation.estimate import Estimate
 from vlreward.generation.templates import load_template
 from vlreward.progress import Advance
 
@@ -29,12 +35,14 @@ class Means:
     """What opening may use beyond the configuration.
 
     `calls` holds journal, budget and keys for models behind an API; `progress` hears of each reply;
-    of the `environment` a foreign model's process gets what it needs and no secret.
+    of the `environment` a foreign model's process gets what it needs and no secret. With
+    `rehearsal` nothing is asked or loaded, and what asking will take is added to it.
     """
 
     calls: Calls | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     progress: Advance | None = None
+    rehearsal: list[Estimate] | None = None
 
 
 @contextmanager
@@ -50,19 +58,25 @@ def open_scorer(config: ScorerConfig, *, means: Means | None = None) -> Iterator
 
 def build(config: ScorerConfig, *, means: Means, stack: ExitStack) -> Assessor:
     """`open_scorer` for parts of a whole; `stack` ends what must be ended."""
-    found = _BUILDERS[config.kind](config, means, stack)
+    found = _scorer(config, means, stack)
     if config.captions is None:
         return found
     captions = config.captions
     respondent = (
         api_respondent(captions.endpoint, means)
         if captions.endpoint is not None
-        else _local_respondent(captions.local, max_new_tokens=captions.max_new_tokens)
+        else _local_respondent(captions.local, means, max_new_tokens=captions.max_new_tokens)
     )
     captioner = Captioner(respondent=respondent, keep_pictures=captions.keep_pictures)
     if isinstance(found, VotingJudge):
         return CaptionedJudge(judged_by=found, captioner=captioner)
     return CaptionedScorer(scorer=found, captioner=captioner)
+
+
+def _scorer(config: ScorerConfig, means: Means, stack: ExitStack) -> Assessor:
+    if means.rehearsal is not None and config.kind not in ("judge", "ensemble"):
+        return SilentScorer()
+    return _BUILDERS[config.kind](config, means, stack)
 
 
 def _reward_model(config: ScorerConfig, means: Means, stack: ExitStack) -> Assessor:
@@ -111,7 +125,8 @@ def _ensemble(config: ScorerConfig, means: Means, stack: ExitStack) -> Assessor:
             expected="all scorers, or all judges",
             mend="Let the language models rate (`ask: rating`), or leave one kind out.",
         )
-    scales = tuple(_scale(one) if ensemble.standardise else Scale() for one in scorers)
+    standardise = ensemble.standardise and means.rehearsal is None
+    scales = tuple(_scale(one) if standardise else Scale() for one in scorers)
     return EnsembleScorer(
         members=scorers,
         scales=scales,
@@ -163,6 +178,7 @@ def _respondent(judge: JudgeConfig, means: Means) -> Respondent:
         return api_respondent(judge.endpoint, means)
     return _local_respondent(
         judge.local,
+        means,
         max_new_tokens=judge.max_new_tokens,
         temperature=judge.temperature,
         top_p=judge.top_p,
@@ -172,12 +188,15 @@ def _respondent(judge: JudgeConfig, means: Means) -> Respondent:
 
 def _local_respondent(
     weights: WeightsConfig | None,
+    means: Means,
     *,
     max_new_tokens: int,
     temperature: float = 0.0,
     top_p: float | None = None,
     seed: int = 0,
-) -> LocalRespondent:
+) -> Respondent:
+    if means.rehearsal is not None:
+        return SilentRespondent()
     from vlreward.evaluation.judges.local import load_generator
 
     assert weights is not None
@@ -187,7 +206,7 @@ def _local_respondent(
     return LocalRespondent(generator=generator, seed=seed)
 
 
-def api_respondent(endpoint: EndpointConfig, means: Means) -> ApiRespondent:
+def api_respondent(endpoint: EndpointConfig, means: Means) -> Respondent:
     """Asks an endpoint; raises ConfigError without a journal to keep the replies."""
     if means.calls is None:
         raise ConfigError(
@@ -197,7 +216,10 @@ def api_respondent(endpoint: EndpointConfig, means: Means) -> ApiRespondent:
             expected="a journal that keeps the replies of a model behind an API",
             mend="Open the scorer with `Means(calls=Calls(journal=…))`.",
         )
-    return ApiRespondent(connection=means.calls.connect(endpoint))
+    connection = means.calls.connect(endpoint)
+    if means.rehearsal is not None:
+        return CountingRespondent(connection=connection, found=means.rehearsal)
+    return ApiRespondent(connection=connection)
 
 
 _BUILDERS: Mapping[str, Callable[[ScorerConfig, Means, ExitStack], Assessor]] = {

@@ -68,7 +68,7 @@ class RemoteScorer(PatientScorer):
     def __init__(
         self, config: RemoteCodeConfig, *, environment: Mapping[str, str] | None = None
     ) -> None:
-        _refuse_unallowed(config)
+        refuse_unallowed(config)
         self.config = config
         self._environment = environment or {}
         self._folder = tempfile.TemporaryDirectory(prefix="vlreward-remote-")
@@ -256,14 +256,16 @@ def _forward(stream: IO[bytes], replies: Queue[bytes]) -> None:
     replies.put(b"")
 
 
-def _refuse_unallowed(config: RemoteCodeConfig) -> None:
+def refuse_unallowed(config: RemoteCodeConfig) -> None:
+    """Raises ConfigError unless the configuration allows the model's own code."""
     if not config.runs_code_of_the_model:
         raise ConfigError(
             "model-wants-remote-code",
             value=config.path,
             place="remote_code.runs_code_of_the_model",
             expected="true, to let the model's own code run with all your rights on this machine",
-            mend="Read the Python files of the model first; then set it, and pin the revision.",
+            mend="Read the Python files of the model first; then set it (--run-model-code) and pin "
+            "the revision.",
         )
 
 

@@ -32,7 +32,7 @@ from vlreward.evaluation.scorers.lineup import Table, find_row
 from vlreward.generation.spec import describe_endpoint, parse_endpoint
 
 _LOCAL = "local:"
-_SUFFIXES = (".yaml", ".yml", ".json")
+FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def parse_scorer(word: str | ScorerConfig, *, table: Table | None = None) -> ScorerConfig:
@@ -47,7 +47,7 @@ def parse_scorer(word: str | ScorerConfig, *, table: Table | None = None) -> Sco
     row = find_row(word)
     if row is not None:
         return row.config(table=table)
-    if word.endswith(_SUFFIXES):
+    if word.endswith(FILE_SUFFIXES):
         return load(Path(word), ScorerConfig)
     kind, colon, rest = word.partition(":")
     reader = _READERS.get(kind) if colon else None

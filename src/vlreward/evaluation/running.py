@@ -1,0 +1,175 @@
+"""One scorer or judge on the rows of benchmarks, resumed where an earlier start left off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from vlreward import configuration
+from vlreward.curation.calls import Calls, budget_spent, find_key
+from vlreward.durable import write_json_atomically
+from vlreward.errors import ConfigError
+from vlreward.evaluation.assessing import assess
+from vlreward.evaluation.examples import Example
+from vlreward.evaluation.outcome_files import OutcomeLog
+from vlreward.evaluation.scorers.config import ScorerConfig, parts_of
+from vlreward.evaluation.scorers.identity import endpoints_of, identities
+from vlreward.evaluation.scorers.opening import Assessor, Means, open_scorer
+from vlreward.evaluation.scorers.protocols import VotingJudge
+from vlreward.evaluation.scorers.remote import refuse_unallowed
+from vlreward.generation.budget import Budget
+from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.outcomes import OUTAGES
+from vlreward.progress import Advance, Progress
+
+JOURNAL = "replies.sqlite"
+_IDENTITY = "model.json"
+_UNPAID = "no-answer-budget"
+_ASKED_AGAIN = {_UNPAID, *(f"no-answer-{reason}" for reason in OUTAGES)}
+"""Failures that say nothing of the row."""
+_ROWS_AT_A_TIME = 64
+
+
+class Task(NamedTuple):
+    """Rows to be judged, what they are called, and the folder of their outcomes."""
+
+    title: str
+    examples: Sequence[Example]
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What evaluating a model may use: the keys by their names, and the money of the run."""
+
+    progress: Progress
+    budget: Budget
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def run_tasks(
+    scorer: ScorerConfig, tasks: Sequence[Task], *, folder: Path, resources: Resources
+) -> None:
+    """Brings every task to its `outcomes.parquet`; the model is opened only if rows are left.
+
+    Rows that failed because an endpoint was out are asked again, others are not. Raises
+    ConfigError if the money does not reach or a model has changed since the run began, and what
+    opening and asking raise; rows judged until then are kept.
+    """
+    with ExitStack() as stack:
+        logs = [stack.enter_context(_log_of(task, scorer=scorer)) for task in tasks]
+        left = [
+            log.remaining(task.examples, retries=_ASKED_AGAIN.__contains__)
+            for log, task in zip(logs, tasks, strict=True)
+        ]
+        if any(left):
+            opening = _Opening(scorer, folder=folder, resources=resources, stack=stack)
+            for task, log, rows in zip(tasks, logs, left, strict=True):
+                _judge(task, rows, log=log, opening=opening, progress=resources.progress)
+        for task, log in zip(tasks, logs, strict=True):
+            log.finish(task.examples)
+
+
+def check_means(scorer: ScorerConfig, *, environment: Mapping[str, str]) -> None:
+    """Raises ConfigError if a key is missing, or code of a model may not be run."""
+    for part in parts_of(scorer):
+        if part.remote_code is not None:
+            refuse_unallowed(part.remote_code)
+    for endpoint in endpoints_of(scorer):
+        find_key(endpoint, environment)
+
+
+def read_identity(folder: Path) -> dict[str, str]:
+    """What the run noted of its model's weights; nothing for a model behind an API."""
+    path = folder / _IDENTITY
+    found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
+    return found
+
+
+def _log_of(task: Task, *, scorer: ScorerConfig) -> OutcomeLog:
+    about = {"task": task.title, "scorer": configuration.to_plain(scorer)}
+    return OutcomeLog(task.folder, about=about)
+
+
+class _Opening:
+    """Opens the model once, at the first row that is left."""
+
+    def __init__(
+        self, scorer: ScorerConfig, *, folder: Path, resources: Resources, stack: ExitStack
+    ) -> None:
+        self.scorer = scorer
+        self._folder = folder
+        self._resources = resources
+        self._stack = stack
+        self._assessor: Assessor | None = None
+        self.replied: Advance | None = None
+
+    def assessor(self) -> Assessor:
+        """The model; raises as `run_tasks`."""
+        if self._assessor is None:
+            _check_identity(self.scorer, self._folder / _IDENTITY)
+            self._assessor = self._stack.enter_context(
+                open_scorer(self.scorer, means=self._means())
+            )
+        return self._assessor
+
+    def _means(self) -> Means:
+        environment = self._resources.environment
+        if not any(endpoints_of(self.scorer)):
+            return Means(environment=environment)
+        journal = self._stack.enter_context(ReplyJournal(self._folder / JOURNAL))
+        journal.forget_failures(OUTAGES)
+        self.replied = self._stack.enter_context(self._resources.progress.phase("Replies"))
+        calls = Calls(journal=journal, budget=self._resources.budget, environment=environment)
+        return Means(calls=calls, environment=environment, progress=self.replied)
+
+
+def _judge(
+    task: Task,
+    rows: Sequence[Example],
+    *,
+    log: OutcomeLog,
+    opening: _Opening,
+    progress: Progress,
+) -> None:
+    if not rows:
+        return
+    assessor = opening.assessor()
+    done = len(task.examples) - len(rows)
+    with progress.phase(task.title, total=len(task.examples), done=done) as advance:
+        for outcome in assess(
+            rows,
+            assessor,
+            rows_at_a_time=_rows_at_a_time(opening.scorer),
+            progress=opening.replied if isinstance(assessor, VotingJudge) else None,
+        ):
+            if outcome.failure == _UNPAID:
+                raise budget_spent(f"{task.title}: no money is left for row {outcome.id}")
+            log.add(outcome)
+            advance()
+
+
+def _rows_at_a_time(scorer: ScorerConfig) -> int:
+    """One for language models in this process, which gain nothing from more: a kill costs one."""
+    parts = [part for part in parts_of(scorer) if part.ensemble is None]
+    are_local = all(part.judge is not None and part.judge.local is not None for part in parts)
+    return 1 if are_local else _ROWS_AT_A_TIME
+
+
+def _check_identity(scorer: ScorerConfig, path: Path) -> None:
+    found, noted = identities(scorer), read_identity(path.parent)
+    for name, told in found.items():
+        if noted.get(name, told) != told:
+            raise ConfigError(
+                "model-changed",
+                value=told,
+                place=name,
+                expected=f"{noted[name]}, the weights that the run was begun with",
+                mend="Choose another output folder.",
+            )
+    if found.keys() - noted.keys():
+        write_json_atomically(path, noted | found)
