@@ -20,7 +20,7 @@ from vlreward import __version__, cli, command_lines, configuration, errors
 from vlreward.sources.config import SourceConfig
 from vlreward.training.config import StageConfig, TrainConfig
 
-VERBS = ("demo", "train", "score", "export", "miniature")
+VERBS = ("demo", "train", "score", "eval", "export", "miniature")
 SHOW_HELP = [
     *([verb, "--help"] for verb in VERBS),
     ["miniature", "base", "--help"],

@@ -111,6 +111,56 @@ class CurateArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvalArguments:
+    """Evaluate reward models and judges on benchmarks. Run again, it resumes.
+
+    Models are given in one word: a folder or hub name, a row of the paper's tables such as gpt-4o
+    or skywork-vl-reward-7b, judge:ENDPOINT or rate:ENDPOINT (openai:gpt-4o, MODEL@URL#KEY,
+    local:FOLDER), remote:PATH, implicit:POLICY~REFERENCE, process:PATH, mean:A,B, jury:A,B, or a
+    file of settings such as judge.yaml.
+    """
+
+    benchmark: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """vl-rewardbench, rewardbench, multimodal-rewardbench or mm-rlhf-rewardbench, read from the
+    hub, or with =SOURCE from elsewhere."""
+    data: tyro.conf.UseAppendAction[tuple[tuple[SourceConfig, ...], ...]] = ()
+    """Your own preference pairs, or prompts with candidates of which some are marked as right:
+    each path[#split] or hub:owner/name[@revision][#split]."""
+    model: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """Who is evaluated; several may be given."""
+    output: Path | None = None
+    """The run folder."""
+    limit: int | None = None
+    """Take at most this many rows of a benchmark, of every subset its share."""
+    partial: bool = False
+    """Go on where a benchmark's rows are missing or unreadable; the result says so."""
+    prior_sets: str | None = None
+    """RewardBench: the older leaderboard's prior sets, too: a folder with a file for each, or
+    hub:allenai/preference-test-sets."""
+    protocol: str | None = None
+    """How a judge's votes are counted: official, vlmevalkit or lmms-eval on VL-RewardBench, half or
+    wrong elsewhere; the benchmark's own way where it is not given."""
+    votes: int | None = None
+    """How often a judge is asked about each order of two answers."""
+    shuffled_pictures: bool = False
+    """Also evaluate with the pictures of other rows, to see how much the pictures are used."""
+    seed: int = 0
+    """Of the intervals, of random orders and of shuffled pictures."""
+    run_model_code: bool = False
+    """Let remote: models run their own code on this machine, with all your rights. Read it
+    first."""
+    max_dollars: float | None = None
+    """What all paid calls of the run together may cost, over all its starts."""
+    dry_run: bool = False
+    """Only say what calls would be made, and what they would cost."""
+    compare: tuple[Path, ...] = ()
+    """Compare the models of two finished runs, or those of one, instead of evaluating; with
+    --output, also as files there."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A configuration file, instead of the other flags; --output may change its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowArguments:
     """Say why a pair is in a curated set, or why it is not."""
 

@@ -20,7 +20,12 @@ from vlreward.arguments import (
     ScoreArguments,
     ShowArguments,
 )
-from vlreward.command_lines import read_curate_config, read_train_config
+from vlreward.command_lines import (
+    read_curate_config,
+    read_eval_arguments,
+    read_evaluate_config,
+    read_train_config,
+)
 from vlreward.errors import ConfigError, DataError, VlrewardError
 from vlreward.sources.spec import parse_source
 
@@ -37,6 +42,8 @@ vlreward: build, judge and use reward models for vision-language models.
   vlreward export MODEL FOLDER       write a model in another layout
   vlreward curate RECIPE --data …    merge preference sets and curate them; RECIPE is first-stage
                                      or three-stages
+  vlreward eval --benchmark … --model … --output …
+                                     evaluate reward models and judges; --compare RUN RUN compares
   vlreward show ID RUN               say why a pair is in a curated set, or is not
   vlreward miniature base            train a small VLM from scratch on the miniature world
   vlreward miniature reward          train a reward model from it
@@ -181,6 +188,30 @@ def _curate(arguments: list[str]) -> int:
     return 0
 
 
+def _eval(arguments: list[str]) -> int:
+    given = read_eval_arguments(arguments)
+    if given.compare:
+        from vlreward.workflows.compare import compare_runs
+
+        compare_runs(given.compare, output=given.output, seed=given.seed)
+        return 0
+    config = read_evaluate_config(given)
+    from vlreward.workflows.evaluate import evaluate, plan_evaluation, show
+
+    if given.dry_run:
+        for one in plan_evaluation(config, environment=os.environ):
+            print(one)
+        return 0
+    found = evaluate(
+        config,
+        command=_command("eval", arguments),
+        environment=os.environ,
+        max_dollars=given.max_dollars,
+    )
+    show(found)
+    return DataError.exit_code if found.num_failed else 0
+
+
 def _show(arguments: list[str]) -> int:
     given = tyro.cli(ShowArguments, args=arguments, prog="vlreward show")
     from vlreward.workflows.show import show_pair
@@ -260,6 +291,7 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "score": _score,
     "export": _export,
     "curate": _curate,
+    "eval": _eval,
     "show": _show,
     "miniature": _miniature,
 }

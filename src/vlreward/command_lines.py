@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from vlreward import configuration
-from vlreward.arguments import CurateArguments
+from vlreward.arguments import CurateArguments, EvalArguments
 from vlreward.errors import ConfigError
 from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.scratch import scratch
@@ -21,6 +22,7 @@ from vlreward.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from vlreward.curation.config import CurateConfig
+    from vlreward.evaluation.config import EvaluateConfig
 
 _RECIPES: dict[str, Callable[..., TrainConfig]] = {"skywork-vl": skywork_vl, "scratch": scratch}
 _PLACEHOLDER = SourceConfig(path="(give --data)")
@@ -105,6 +107,81 @@ def _curation_recipe(given: CurateArguments) -> CurateConfig:
 
 def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
     return config if output is None else replace(config, output=str(output))
+
+
+def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
+    """What the arguments of `vlreward eval` configure; raises ConfigError or DataError."""
+    from vlreward.evaluation.config import EvaluateConfig
+    from vlreward.evaluation.spec import evaluation
+
+    if given.from_ is not None:
+        _refuse_set(given, but={"from_", "output", "max_dollars", "dry_run"}, beside="--from")
+        config = configuration.load(given.from_, EvaluateConfig)
+        return config if given.output is None else replace(config, output=str(given.output))
+    benchmarks, models = [*chain(*given.benchmark)], [*chain(*given.model)]
+    missing = [
+        flag
+        for flag, value in (
+            ("--model", models),
+            ("--benchmark and no --data", benchmarks or given.data),
+            ("--output", given.output),
+        )
+        if not value
+    ]
+    if missing:
+        raise ConfigError(
+            "flag-missing",
+            value=f"no {missing[0]}",
+            place="command line",
+            expected="--benchmark NAME or --data FILE, --model MODEL and --output FOLDER; or "
+            "--from FILE; or --compare RUN [RUN]",
+            mend="For instance: vlreward eval --benchmark vl-rewardbench --model runs/demo/model "
+            "--output runs/eval",
+        )
+    return evaluation(
+        models=models,
+        benchmarks=benchmarks,
+        data=[*chain(*given.data)],
+        output=str(given.output),
+        limit=given.limit,
+        partial=given.partial,
+        prior_sets=given.prior_sets,
+        protocol=given.protocol,
+        num_votes=given.votes,
+        shuffled_pictures=given.shuffled_pictures,
+        runs_code_of_models=given.run_model_code,
+        seed=given.seed,
+    )
+
+
+def read_eval_arguments(arguments: Sequence[str]) -> EvalArguments:
+    """The arguments of `vlreward eval`; raises ConfigError for flags that contradict each other."""
+    with _sources_in_one_word():
+        given = tyro.cli(EvalArguments, args=arguments, prog="vlreward eval")
+    if given.compare:
+        _refuse_set(given, but={"compare", "output", "seed"}, beside="--compare")
+        if len(given.compare) > 2:
+            raise ConfigError(
+                "compare-many",
+                value=f"{len(given.compare)} runs",
+                place="--compare",
+                expected="two runs, or one with several models",
+                mend="Compare them two by two.",
+            )
+    return given
+
+
+def _refuse_set(given: EvalArguments, *, but: set[str], beside: str) -> None:
+    """Raises ConfigError for a flag that is set beside one that does not take it."""
+    for one in fields(given):
+        if one.name not in but and getattr(given, one.name) != one.default:
+            raise ConfigError(
+                "flag-unused",
+                value=f"--{one.name.rstrip('_').replace('_', '-')}",
+                place="command line",
+                expected=f"no such flag beside {beside}, which does not take it",
+                mend="Leave it out.",
+            )
 
 
 def read_train_config(arguments: Sequence[str]) -> TrainConfig:

@@ -1,0 +1,131 @@
+"""What a run of evaluation has measured, and where each part of it lies in the run's folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from vlreward.evaluation.benchmarks.catalogue import BENCHMARKS
+from vlreward.evaluation.config import BenchmarkConfig, EvaluateConfig, EvaluatedConfig
+from vlreward.evaluation.examples import Example
+from vlreward.evaluation.outcomes import Outcome
+from vlreward.evaluation.published import PUBLISHED, PublishedTable
+from vlreward.evaluation.reading import LoadedBenchmark
+from vlreward.evaluation.results import Result
+from vlreward.evaluation.scorers.lineup import row_of
+from vlreward.evaluation.tables import MeasuredRow, results_table
+from vlreward.generation.journal import Money
+
+ROWS = "rows"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A benchmark with its rows, and where pictures were shuffled, those rows too."""
+
+    config: BenchmarkConfig
+    rows: LoadedBenchmark
+    shuffled: tuple[Example, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What pages call it."""
+        own = self.config.name in ("pairs", "candidates")
+        return self.config.label if own else BENCHMARKS[self.config.name].title
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as published, in words."""
+        if self.config.limit is None:
+            return self.rows.notes
+        return (f"{len(self.rows.examples)} of {self.rows.num_rows} rows taken", *self.rows.notes)
+
+    @property
+    def published(self) -> PublishedTable | None:
+        """The published table that its figures are comparable with."""
+        return None if self.config.prior_sets else PUBLISHED.get(self.config.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """One model on one benchmark: who, on what, each row's outcome, and what these add up to."""
+
+    model: EvaluatedConfig
+    benchmark: Loaded
+    outcomes: tuple[Outcome, ...]
+    result: Result
+    folder: Path
+    weights: Mapping[str, str]
+
+    @property
+    def row(self) -> MeasuredRow:
+        """Its row in a table."""
+        found = row_of(self.model.scorer)
+        published = self.benchmark.published
+        quoted = {one.word: one for one in published.rows} if published else {}
+        word = found.word if found is not None and found.word in quoted else None
+        return MeasuredRow(
+            model=self.model.label,
+            accuracy=self.result.accuracy,
+            intervals=self.result.intervals,
+            size=quoted[word].size if word else "–",
+            word=word,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """A finished run. `money` is what each model's calls cost, of those behind an API."""
+
+    config: EvaluateConfig
+    benchmarks: tuple[Loaded, ...]
+    measurements: tuple[Measurement, ...]
+    money: Mapping[str, Money]
+
+    @property
+    def num_failed(self) -> int:
+        """How many rows have no result."""
+        return sum(one.result.accuracy.tally.num_failed for one in self.measurements)
+
+    def of(self, benchmark: Loaded) -> list[Measurement]:
+        """The measurements on a benchmark."""
+        return [one for one in self.measurements if one.benchmark is benchmark]
+
+    def tables(self) -> Iterator[Table]:
+        """A table for every benchmark, as the paper lays them out."""
+        for benchmark in self.benchmarks:
+            rows = [one.row for one in self.of(benchmark)]
+            yield results_table(
+                rows,
+                title=benchmark.title,
+                published=benchmark.published,
+                notes=benchmark.notes,
+            )
+
+
+def model_folder(config: EvaluateConfig, label: str) -> Path:
+    """Where the replies, and by benchmark the outcomes, of a model lie."""
+    return Path(config.output) / ROWS / slug(label, [one.label for one in config.models])
+
+
+def outcomes_folder(
+    config: EvaluateConfig, model: EvaluatedConfig, benchmark: BenchmarkConfig
+) -> Path:
+    """Where a model's outcomes on a benchmark lie."""
+    name = slug(benchmark.label, [one.label for one in config.benchmarks])
+    return model_folder(config, model.label) / name
+
+
+def slug(label: str, labels: Sequence[str]) -> str:
+    """A file name for one of several labels, another one for each."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[^\w.-]+", "-", text).strip("-.")[-100:] or "model"
+
+    alike = [one for one in dict.fromkeys(labels) if plain(one) == plain(label)]
+    number = alike.index(label)
+    return plain(label) if number == 0 else f"{plain(label)}-{number + 1}"
