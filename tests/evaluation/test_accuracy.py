@@ -264,3 +264,9 @@ def test_an_unknown_protocol_is_refused():
 def test_without_rows_there_are_no_figures():
     found = measure([], arithmetic=vl_rewardbench.arithmetic())
     assert set(found.figures.values()) == {None} and found.tally.num_rows == 0
+
+
+def test_without_any_result_own_pairs_have_no_figures():
+    gone = [outcome("a", failure="gone"), outcome("b", failure="gone")]
+    found = measure(gone, arithmetic=pairs.PAIRS.arithmetic(BenchmarkConfig()))
+    assert found.figures == {"overall": None, "macro": None}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.making import scored
+from tests.evaluation.making import outcome, scored
 from vlreward import cli
 from vlreward.errors import ConfigError, DataError
 from vlreward.evaluation.config import BenchmarkConfig, EvaluateConfig, EvaluatedConfig
@@ -94,6 +94,18 @@ def test_the_command_prints_a_table_and_writes_files_where_asked(
     page = (tmp_path / "cmp" / "compare.html").read_text()
     assert "&lt;b&gt;good" in page and "<b>good" not in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page) and "+50.0" in page
+
+
+def test_where_one_has_no_figures_nothing_is_compared_and_it_is_said(tmp_path: Path) -> None:
+    gone = [
+        outcome(one.id, group=one.group, num_characters=(5, 5), failure="gone")
+        for one in outcomes(30)
+    ]
+    run = finished(tmp_path / "run", good=outcomes(30), gone=gone)
+    found = compared(run, output=tmp_path / "cmp")
+    assert found.found.differences == {} and found.found.mcnemar.p_value == 1
+    page = (tmp_path / "cmp" / "compare.html").read_text()
+    assert "<img" not in page and "40 rows" in page
 
 
 def test_other_rows_are_refused(tmp_path: Path) -> None:

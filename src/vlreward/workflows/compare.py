@@ -84,23 +84,25 @@ class Compared:
 def compare_runs(runs: Sequence[Path], *, output: Path | None, seed: int = 0) -> list[Compared]:
     """Compares every model of the first run with every one of the second, on each benchmark.
 
-    Of one run, its models with each other. Prints a table for each, and writes compare.json and
-    compare.html into `output` where it is given. Raises ConfigError if a run is not there or not
+    Of one run, its models with each other. Writes compare.json and compare.html into `output` where
+    it is given, and prints a table for each. Raises ConfigError if a run is not there or not
     finished, or they have no benchmark or no protocol in common, and DataError if their rows
     differ.
     """
     import_extra("scipy.stats", extra="eval")
     configs = [_config_of(path) for path in runs]
     shared = _shared_benchmarks(configs)
-    console = Console()
-    found = []
-    for benchmark in shared:
-        for first, second in _pairs(configs, benchmark):
-            found.append(_compare(first, second, benchmark, seed=seed))
-            console.print(_table(found[-1]))
+    found = [
+        _compare(first, second, benchmark, seed=seed)
+        for benchmark in shared
+        for first, second in _pairs(configs, benchmark)
+    ]
     if output is not None:
         write_json_atomically(output / "compare.json", [one.as_fields() for one in found])
         write_text_atomically(output / "compare.html", _page(found))
+    console = Console()
+    for one in found:
+        console.print(_table(one))
     return found
 
 
@@ -246,13 +248,14 @@ def _page(compared: Sequence[Compared]) -> str:
             ]
             for name, first, second, found in one.rows
         )
-        plot = plot_differences(one.found.differences)
         sections += [
             f"<h2>{escape(one.title)}</h2>",
             table(["figure", "first", "second", "difference [95 %]", "p"], rows),
             f"<p>{escape(one.sentence)}</p>",
-            f'<div class="plots">{image(plot, "Differences with intervals")}</div>',
         ]
+        if one.found.differences:
+            plot = image(plot_differences(one.found.differences), "Differences with intervals")
+            sections.append(f'<div class="plots">{plot}</div>')
     sections.append(
         '<p class="note">In per cent; intervals and p of differences are bootstrapped, prompts '
         "resampled together in both.</p>"

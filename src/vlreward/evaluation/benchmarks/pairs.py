@@ -71,7 +71,8 @@ def figures(sums: Sums) -> dict[str, Array]:
         subsets = dict.fromkeys(one.subset for one in sums.buckets if one.group == group)
         if len(subsets) > 1:
             found |= {f"{group}/{one}": sums.share(group=group, subset=one) for one in subsets}
-    macro = sum(groups.values(), start=np.zeros(sums.number.shape[:-1])) / max(len(groups), 1)
+    total = sum(groups.values(), start=np.zeros(sums.number.shape[:-1]))
+    macro = total / (len(groups) or np.nan)
     return {**found, "overall": sums.share(), "macro": np.asarray(macro)}
 
 
