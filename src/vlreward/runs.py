@@ -9,7 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -172,9 +172,11 @@ class RunFolder:
 def only_writer(path: Path) -> Iterator[None]:
     """Holds a run's folder for this process, and makes it where it is missing.
 
-    The system lets go of it when the process ends, however it ends. A folder in which nothing came
-    to be is removed. Raises ConfigError if another process holds it, or it has other content.
+    The system lets go of it when the process ends, however it ends. Folders that were made here and
+    in which nothing came to be are removed. Raises ConfigError if another process holds it, or it
+    has other content.
     """
+    made = [one for one in (path, *path.parents) if not one.exists()]
     make_folder(path)
     lock = path / _LOCK
     if not lock.exists() and not (path / _CONFIG).exists() and any(path.iterdir()):
@@ -202,7 +204,9 @@ def only_writer(path: Path) -> Iterator[None]:
         finally:
             if [*path.iterdir()] == [lock]:
                 lock.unlink()
-                path.rmdir()
+                with suppress(OSError):  # not empty
+                    for folder in made:
+                        folder.rmdir()
     finally:
         os.close(descriptor)
 

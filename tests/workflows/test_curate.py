@@ -254,12 +254,33 @@ def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
     assert set(kept(curate(tmp_path, *sources))) == {"a1", "a2", "a4", "b3"}
 
 
+@pytest.mark.parametrize("place", ["new/folder/run", "empty"])
+def test_a_first_start_that_fails_leaves_nothing(tmp_path, place):
+    (tmp_path / "empty").mkdir()
+    unknown = write_rows(tmp_path / "unknown.jsonl", [{"what": "else"}])
+    with pytest.raises(DataError, match="format-unknown"):
+        curate(tmp_path, unknown, name=place)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", unknown]
+
+
 def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, sources):
     (tmp_path / "encoder").mkdir()
     arguments = ["--data", str(sources[0]), "--output", str(tmp_path / "run")]
     with pytest.raises(CheckpointError, match="model-json-unreadable"):
         run(["curate", *arguments, "--embedder", str(tmp_path / "encoder")])
     assert not (tmp_path / "run").exists()
+
+
+def test_input_without_one_pair_is_refused_with_the_reasons_and_leaves_nothing(tmp_path, capfd):
+    rows = [row(f"e{number}", "Empty?", " ", images=[]) for number in range(3)]
+    data = write_rows(tmp_path / "none.jsonl", [row("p", " ", images=[]), *rows])
+    with pytest.raises(DataError, match="4 rows, none of them a pair") as caught:
+        curate(tmp_path, data, name="new/run")
+    assert caught.value.code == "no-pairs"
+    said = capfd.readouterr().err
+    assert f"3 answer-empty, first {data}:2: " in said and f"1 prompt-empty, first {data}:1" in said
+    assert said.index("answer-empty") < said.index("prompt-empty")
+    assert sorted(tmp_path.iterdir()) == [data]
 
 
 def test_missing_sources_are_found_out_before_anything_is_made(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,35 +15,32 @@ from vlreward.curation import ledger
 from vlreward.curation.calls import Calls
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
-from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import Curated, curate, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
-from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
+from vlreward.curation.working_set import ReadIn, pairs_of, rows_of
 from vlreward.durable import (
     AtomicFolder,
     verify_manifest,
     write_bytes_atomically,
-    write_json_atomically,
     write_text_atomically,
 )
 from vlreward.embedding.hashed import HashedEmbedder
-from vlreward.errors import DataError, VlrewardError
+from vlreward.errors import DataError
 from vlreward.generation.budget import Budget
 from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import ReplyJournal
 from vlreward.interfaces import Embedder
-from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.records import PreferencePair
 from vlreward.runs import RunFolder, only_writer
-from vlreward.sources.config import ExportForm, SourceConfig
+from vlreward.sources.config import ExportForm
 from vlreward.sources.exports import export
-from vlreward.sources.files import find_files
-from vlreward.sources.read import find_source, read_preferences
+from vlreward.sources.read import find_source
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.curation_sources import all_sources, read_sources
 from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
@@ -64,26 +62,20 @@ def curate_sets(
     changed since the run began, ConfigError if the money does not reach, and Waiting if people
     have to decide first.
     """
-    finished = Path(config.output) / "set"
-    with (
-        Progress() as progress,
-        _started(
-            config,
-            command=command,
-            environment=environment,
-            max_dollars=max_dollars,
-            progress=progress,
-        ) as run,
-    ):
+    finished = _set_of(config)
+    with Progress() as progress, _held(config, command=command):
         if finished.exists():
             verify_manifest(finished, error=DataError)
             progress.say("Nothing to do: the run was finished before.")
             return finished
-        curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
-        with AtomicFolder(finished) as folder:
-            _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
-            for form in config.exports:
-                _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
+        with _begun(
+            config, environment=environment, max_dollars=max_dollars, progress=progress
+        ) as run:
+            curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+            with AtomicFolder(finished) as folder:
+                _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
+                for form in config.exports:
+                    _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
     return finished
 
 
@@ -92,15 +84,14 @@ def plan_calls(
 ) -> dict[str, Estimate]:
     """What the calls of each step will take, by its name, before any is made.
 
-    Sources are read and steps without calls are done, as the run itself will find them.
+    Sources are read and steps without calls are done, as the run itself will find them. Nothing is
+    planned for a run that is finished.
     """
-    with (
-        Progress() as progress,
-        _started(
-            config, command=command, environment=environment, progress=progress, asks=False
-        ) as run,
-    ):
-        return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+    with Progress() as progress, _held(config, command=command):
+        if _set_of(config).exists():
+            return {}
+        with _begun(config, environment=environment, progress=progress, asks=False) as run:
+            return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
 
 
 class _Run(NamedTuple):
@@ -112,94 +103,62 @@ class _Run(NamedTuple):
 
 
 @contextmanager
-def _started(
+def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
+    """The run's folder, for this process alone; a run that cannot begin leaves nothing in it."""
+    output = Path(config.output)
+    with only_writer(output):
+        run = RunFolder.create(output, config=config, command=command, clock=time.time)
+        work = output.absolute() / "work"
+        try:
+            yield
+        except BaseException:
+            if not (work / "read").exists() and not _set_of(config).exists():
+                shutil.rmtree(work, ignore_errors=True)
+                run.withdraw()
+            raise
+
+
+def _set_of(config: CurateConfig) -> Path:
+    """Where the finished set lies."""
+    return Path(config.output) / "set"
+
+
+@contextmanager
+def _begun(
     config: CurateConfig,
     *,
-    command: Sequence[str],
     environment: Mapping[str, str] | None,
     progress: Progress,
     max_dollars: float | None = None,
     asks: bool = True,
 ) -> Iterator[_Run]:
-    """The run's folder, for this process alone, with all rows read."""
-    for source in _all_sources(config):
+    """A run whose folder is held, with all rows read."""
+    for source in all_sources(config):
         find_source(source)
     for step in config.steps:
         if isinstance(step, RegenerateWeak):
             surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
     output = Path(config.output)
-    with only_writer(output):
-        run = RunFolder.create(output, config=config, command=command, clock=time.time)
-        work = output.absolute() / "work"
-        try:
-            read = _read(config, work, progress=progress)
-        except VlrewardError:
-            if not (work / "read").exists():
-                run.withdraw()
-            raise
-        with ReplyJournal(output / "replies.sqlite") as journal:
-            budget = Budget(max_dollars, spent=journal.money().total)
-            calls = Calls(
-                journal=journal,
-                budget=budget,
-                environment=environment or {},
-                needs_keys=asks,
-                in_process=LocalModels().sender,
-            )
-            bench = Bench(
-                folder=work,
-                embedder=embedder,
-                calls=calls,
-                fitters=trainer_fitter,
-                annotation=output / "annotation",
-            )
-            yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
-
-
-def _all_sources(config: CurateConfig) -> list[SourceConfig]:
-    """What the run reads: its data, then the benchmarks of its steps."""
-    steps = (step for step in config.steps if isinstance(step, Decontaminate))
-    return [*config.data, *(one for step in steps for one in step.benchmarks)]
-
-
-def _read(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
-    """Reads the sources into the work folder, or takes what an earlier start read."""
-    folder, state = work / "read", _state(_all_sources(config))
-    noted = folder / "sources.json"
-    if folder.exists():
-        verify_manifest(folder, error=DataError)
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        if found["sources"] != state:
-            raise DataError(
-                "sources-changed",
-                value="files of another size or time",
-                place=str(noted),
-                expected="the sources as they were when the run began",
-                mend="Choose a new output folder.",
-            )
-        return ReadIn(num_read=found["num_read"], refused=ledger.read(folder / "refused.parquet"))
-    store = PictureStore(work / "pictures")
-    with AtomicFolder(folder) as temporary, progress.phase("Reading") as advance:
-
-        def items(source: SourceConfig) -> Iterator[PreferencePair | DataError]:
-            for item in read_preferences(source, store=store):
-                advance()
-                yield item
-
-        read = read_in([(source.path, items(source)) for source in config.data], temporary / "rows")
-        ledger.write(read.refused, temporary / "refused.parquet")
-        write_json_atomically(
-            temporary / "sources.json", {"sources": state, "num_read": read.num_read}
+    work = output.absolute() / "work"
+    read = read_sources(config, work, progress=progress)
+    with ReplyJournal(output / "replies.sqlite") as journal:
+        budget = Budget(max_dollars, spent=journal.money().total)
+        calls = Calls(
+            journal=journal,
+            budget=budget,
+            environment=environment or {},
+            needs_keys=asks,
+            in_process=LocalModels().sender,
         )
-    progress.say(f"Read {read.num_read} rows; {len(read.refused)} are no pairs.")
-    return read
-
-
-def _state(sources: Sequence[SourceConfig]) -> dict[str, list[int]]:
-    """Size and time of every local file."""
-    files = [file for source in sources if not source.is_hub for file in find_files(source.path)]
-    return {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+        bench = Bench(
+            folder=work,
+            embedder=embedder,
+            calls=calls,
+            fitters=trainer_fitter,
+            annotation=output / "annotation",
+        )
+        yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
 
 
 def _embedder(name: str) -> Embedder:

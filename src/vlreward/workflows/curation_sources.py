@@ -1,0 +1,101 @@
+"""What a curation run reads: its sources, once, into its work folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vlreward.curation import ledger
+from vlreward.curation.config import CurateConfig
+from vlreward.curation.decontaminate import Decontaminate
+from vlreward.curation.ledger import Entry
+from vlreward.curation.working_set import ReadIn, read_in
+from vlreward.durable import AtomicFolder, verify_manifest, write_json_atomically
+from vlreward.errors import DataError
+from vlreward.pictures import PictureStore
+from vlreward.progress import Progress
+from vlreward.records import PreferencePair
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.files import find_files
+from vlreward.sources.read import read_preferences
+
+_REASONS_SHOWN = 5
+
+
+def all_sources(config: CurateConfig) -> list[SourceConfig]:
+    """What the run reads: its data, then the benchmarks of its steps."""
+    steps = (step for step in config.steps if isinstance(step, Decontaminate))
+    return [*config.data, *(one for step in steps for one in step.benchmarks)]
+
+
+def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
+    """Reads the data into the folder `read` of `work`, or takes what an earlier start read.
+
+    Raises DataError if a source cannot be read as a whole or changed since, or if none has a pair.
+    """
+    folder, state = work / "read", _state(all_sources(config))
+    noted = folder / "sources.json"
+    if folder.exists():
+        verify_manifest(folder, error=DataError)
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        if found["sources"] != state:
+            raise DataError(
+                "sources-changed",
+                value="files of another size or time",
+                place=str(noted),
+                expected="the sources as they were when the run began",
+                mend="Choose a new output folder.",
+            )
+        return ReadIn(num_read=found["num_read"], refused=ledger.read(folder / "refused.parquet"))
+    if work.exists():  # steps that worked on other rows
+        shutil.rmtree(work)
+    store = PictureStore(work / "pictures")
+    with AtomicFolder(folder) as temporary, progress.phase("Reading") as advance:
+
+        def items(source: SourceConfig) -> Iterator[PreferencePair | DataError]:
+            for item in read_preferences(source, store=store):
+                advance()
+                yield item
+
+        read = read_in([(source.path, items(source)) for source in config.data], temporary / "rows")
+        _say_read(read, progress=progress)
+        if read.num_read == len(read.refused):
+            raise _no_pairs(config, read)
+        ledger.write(read.refused, temporary / "refused.parquet")
+        write_json_atomically(
+            temporary / "sources.json", {"sources": state, "num_read": read.num_read}
+        )
+    return read
+
+
+def _say_read(read: ReadIn, *, progress: Progress) -> None:
+    """How many rows are pairs, and the commonest reasons why others are none."""
+    progress.say(f"Read {read.num_read} rows; {len(read.refused)} are no pairs.")
+    first: dict[str, Entry] = {}
+    for entry in read.refused:
+        first.setdefault(entry.reason, entry)
+    reasons = Counter(entry.reason for entry in read.refused).most_common()
+    for reason, number in reasons[:_REASONS_SHOWN]:
+        entry = first[reason]
+        progress.say(f"  {number} {reason}, first {entry.place}: {entry.detail}")
+    if len(reasons) > _REASONS_SHOWN:
+        progress.say(f"  and {len(reasons) - _REASONS_SHOWN} reasons more")
+
+
+def _no_pairs(config: CurateConfig, read: ReadIn) -> DataError:
+    return DataError(
+        "no-pairs",
+        value=f"{read.num_read} rows, none of them a pair",
+        place=", ".join(source.path for source in config.data),
+        expected="at least one row that can be read as a pair",
+        mend="The reasons stand above, each with its first row: mend the rows, or set the format.",
+    )
+
+
+def _state(sources: Sequence[SourceConfig]) -> dict[str, list[int]]:
+    """Size and time of every local file."""
+    files = [file for source in sources if not source.is_hub for file in find_files(source.path)]
+    return {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
