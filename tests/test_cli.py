@@ -46,6 +46,7 @@ def vlreward(
 ) -> Run:
     """Runs a command line in this process, as the console script does, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "_exit", sys.exit)
 
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["vlreward", *arguments])

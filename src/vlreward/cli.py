@@ -21,7 +21,7 @@ from vlreward.arguments import (
     ShowArguments,
 )
 from vlreward.command_lines import read_curate_config, read_train_config
-from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
 from vlreward.sources.spec import parse_source
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ def main() -> None:
         code = 1
     except KeyboardInterrupt:
         code = 130
+    if code in (Interrupted.exit_code, 130) and "daft" in sys.modules:
+        # Daft's threads still compute, and abort where Python ends before them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

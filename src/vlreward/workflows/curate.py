@@ -41,6 +41,7 @@ from vlreward.sources.exports import export
 from vlreward.sources.read import find_source
 from vlreward.sources.write import write_parquet
 from vlreward.workflows.curation_sources import all_sources, read_sources
+from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
@@ -59,8 +60,8 @@ def curate_sets(
     `environment` holds the keys of endpoints by the names that the configuration gives;
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
     start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
-    changed since the run began, ConfigError if the money does not reach, and Waiting if people
-    have to decide first.
+    changed since the run began, ConfigError if the money does not reach, Waiting if people have to
+    decide first, and Interrupted at a signal.
     """
     finished = _set_of(config)
     with Progress() as progress, _held(config, command=command):
@@ -104,9 +105,13 @@ class _Run(NamedTuple):
 
 @contextmanager
 def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
-    """The run's folder, for this process alone; a run that cannot begin leaves nothing in it."""
+    """The run's folder, for this process alone; a run that cannot begin leaves nothing in it.
+
+    Raises Interrupted at a signal.
+    """
     output = Path(config.output)
-    with only_writer(output):
+    kept = "Finished steps and all replies are kept"
+    with kept_at_signals("curation", kept=kept), only_writer(output):
         run = RunFolder.create(output, config=config, command=command, clock=time.time)
         work = output.absolute() / "work"
         try:
