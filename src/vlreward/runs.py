@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -60,23 +60,36 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, *, config: object, command: Sequence[str], clock: Clock
+        cls,
+        path: Path,
+        *,
+        config: object,
+        command: Sequence[str],
+        clock: Clock,
+        free: Container[str] = (),
     ) -> RunFolder:
         """Makes the folder and writes configuration and command, before anything else is done.
 
         A folder that exists is used again if its configuration is the same, which is how a run
-        resumes; otherwise ConfigError names the keys that differ. `command` is the command line,
-        program first; values of options that hold a secret by their name are masked.
+        resumes; otherwise ConfigError names the keys that differ. Keys of the names in `free` may
+        change between starts: the file has the latest values, an event what they were. `command` is
+        the command line, program first; values of options that hold a secret by their name are
+        masked.
         """
         run = cls(path, clock=clock)
         described = _describe(command, started=clock())
+        run._resume_events()
         if run.config_path.exists():
-            _refuse_other_config(run.config_path, configuration.to_plain(config))
+            found = configuration.load_plain(run.config_path)
+            wanted = configuration.to_plain(config)
+            changes = refuse_other_config(found, wanted, place=str(run.config_path), free=free)
+            if changes:
+                run.append_event("config-changed", changes={one.key: one[1:] for one in changes})
+                write_text_atomically(run.config_path, configuration.to_yaml(config))
         else:
             write_text_atomically(run.config_path, configuration.to_yaml(config))
         if not run.command_path.exists():
             write_json_atomically(run.command_path, described)
-        run._resume_events()
         return run
 
     @classmethod
@@ -211,18 +224,29 @@ def only_writer(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _refuse_other_config(path: Path, wanted: Mapping[str, Any]) -> None:
-    found = configuration.differences(configuration.load_plain(path), wanted)
+def refuse_other_config(
+    first: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    place: str,
+    free: Container[str] = (),
+) -> list[configuration.Difference]:
+    """Raises ConfigError if a run's configuration is not the one that it was started with.
+
+    Where they differ only in keys of the names in `free`, gives these differences.
+    """
+    changes = configuration.differences(first, wanted)
+    found = [one for one in changes if one.key.rpartition(".")[2] not in free]
     if not found:
-        return
+        return changes
     shown = "; ".join(f"{key} is {first!r}, not {second!r}" for key, first, second in found[:3])
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     raise ConfigError(
         "run-differs",
         value=f"{shown}{more}",
-        place=str(path),
+        place=place,
         expected="the configuration that this folder's run was started with",
-        mend="Choose a new folder, or set these keys as they were to resume the run.",
+        mend="Choose a new output folder, or set these keys as they were to resume the run.",
     )
 
 

@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,16 +127,73 @@ def test_a_second_start_does_nothing_and_a_killed_one_goes_on(tmp_path, sources)
     assert digests(curate(tmp_path, *sources, name="k")) == whole
 
 
-def test_sources_that_changed_since_are_refused(tmp_path, sources):
-    folder = curate(tmp_path, *sources)
-    for path in folder.rglob("*"):
-        path.unlink() if path.is_file() else None
-    for path in (folder / "data", folder):
-        path.rmdir()
+def unpublished(folder):
+    """The run of a published set, as it was before publishing."""
+    shutil.rmtree(folder)
+    return folder.parent
+
+
+def test_sources_that_changed_since_are_named_and_refused(tmp_path, sources):
+    unpublished(curate(tmp_path, *sources))
     with sources[0].open("a") as file:
         file.write(json.dumps(row("a6", "New?", images=[])) + "\n")
-    with pytest.raises(DataError, match="as they were when the run began"):
+    with pytest.raises(DataError, match="as they were when the run began") as caught:
         curate(tmp_path, *sources)
+    assert caught.value.code == "sources-changed"
+    assert caught.value.place == f"{sources[0]} has changed"
+
+
+def test_files_that_came_or_went_in_a_folder_of_sources_are_named(tmp_path, sources):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name in ("a", "b"):
+        shutil.copy(sources[1], folder / f"{name}.jsonl")
+    shutil.copy(tmp_path / "one.jpg", folder)
+    unpublished(curate(tmp_path, folder))
+    (folder / "b.jsonl").rename(folder / "c.jsonl")
+    with pytest.raises(DataError) as caught:
+        curate(tmp_path, folder)
+    place = f"{folder}/b.jsonl is no longer there; {folder}/c.jsonl is new"
+    assert caught.value.place == place
+
+
+def test_a_finished_run_needs_its_sources_no_more(tmp_path, sources, capfd):
+    folder = curate(tmp_path, *sources)
+    for source in sources:
+        source.unlink()
+    assert curate(tmp_path, *sources) == folder
+    assert "Nothing to do" in capfd.readouterr().err
+    assert run(["curate", "--from", str(folder.parent / "config.yaml"), "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_configuration_that_was_edited_in_place_is_refused(tmp_path, sources, is_published):
+    folder = curate(tmp_path, *sources)
+    if not is_published:
+        unpublished(folder)
+    path = folder.parent / "config.yaml"
+    path.write_text(path.read_text().replace("min_confidence: 0.6", "min_confidence: 0.2"))
+    with pytest.raises(ConfigError, match=r"steps\.2\.min_confidence is 0\.6, not 0\.2") as caught:
+        run(["curate", "--from", str(path)])
+    assert (caught.value.code, caught.value.place) == ("run-differs", str(path))
+    assert "Choose a new output folder" in caught.value.mend
+
+
+def test_a_run_is_the_same_from_every_working_directory(tmp_path, sources, monkeypatch):
+    words = ["curate", "--data", *(one.name for one in sources), "--benchmarks", "benchmark.jsonl"]
+    benchmark(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run([*words, "--output", "./run"])
+    unpublished(tmp_path / "run" / "set")
+    assert ledger.read(tmp_path / "run" / "work" / "read" / "refused.parquet")[0].place == (
+        f"{sources[0].name}:5"
+    )
+    monkeypatch.chdir(tmp_path / "run")
+    from_elsewhere = [f"../{word}" if (tmp_path / word).exists() else word for word in words]
+    output = str(tmp_path / "run")
+    assert run([*from_elsewhere, "--output", output]) == 0
+    unpublished(tmp_path / "run" / "set")
+    assert run(["curate", "--from", "config.yaml"]) == 0
 
 
 def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):

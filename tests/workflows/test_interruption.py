@@ -63,7 +63,7 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_curation_ends_with_75_at_a_signal_and_says_what_is_kept(
+def test_curation_ends_with_75_at_a_signal_and_goes_on_at_another_port(
     tmp_path: Path,
     number: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
@@ -99,6 +99,11 @@ def test_curation_ends_with_75_at_a_signal_and_says_what_is_kept(
     said = capfd.readouterr().err.splitlines()[-1]
     assert said.startswith(f"vlreward: curation: {number.name};")
     assert "replies are kept: run the same command again" in said
+    with WorldEndpoint(truth(), world_config()) as other:
+        text = (tmp_path / "run.yaml").read_text().replace(endpoint.base_url, other.base_url)
+        (tmp_path / "run.yaml").write_text(text)
+        assert cli.run(arguments[1:]) == 0
+    assert other.base_url in (tmp_path / "run" / "config.yaml").read_text()
 
 
 BUSY = """

@@ -30,6 +30,7 @@ from vlreward.durable import (
 from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import DataError
 from vlreward.generation.budget import Budget
+from vlreward.generation.config import HOW_ASKED
 from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import ReplyJournal
 from vlreward.interfaces import Embedder
@@ -40,9 +41,10 @@ from vlreward.sources.config import ExportForm
 from vlreward.sources.exports import export
 from vlreward.sources.read import find_source
 from vlreward.sources.write import write_parquet
-from vlreward.workflows.curation_sources import all_sources, read_sources
+from vlreward.workflows.curation_sources import all_sources, read_sources, refuse_other_run
 from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
+from vlreward.workflows.places import anchored
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
@@ -112,9 +114,12 @@ def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
     output = Path(config.output)
     kept = "Finished steps and all replies are kept"
     with kept_at_signals("curation", kept=kept), only_writer(output):
-        run = RunFolder.create(output, config=config, command=command, clock=time.time)
+        run = RunFolder.create(
+            output, config=anchored(config), command=command, clock=time.time, free=HOW_ASKED
+        )
         work = output.absolute() / "work"
         try:
+            refuse_other_run(config, work)
             yield
         except BaseException:
             if not (work / "read").exists() and not _set_of(config).exists():

@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from vlreward import configuration
 from vlreward.curation import ledger
 from vlreward.curation.config import CurateConfig
 from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.ledger import Entry
 from vlreward.curation.working_set import ReadIn, read_in
-from vlreward.durable import AtomicFolder, verify_manifest, write_json_atomically
+from vlreward.durable import (
+    AtomicFolder,
+    verify_manifest,
+    write_json_atomically,
+    write_text_atomically,
+)
 from vlreward.errors import DataError
+from vlreward.generation.config import HOW_ASKED
 from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.records import PreferencePair
+from vlreward.runs import refuse_other_config
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.files import find_files
 from vlreward.sources.read import read_preferences
+from vlreward.workflows.places import anchored
 
 _REASONS_SHOWN = 5
+_CHANGES_SHOWN = 3
 
 
 def all_sources(config: CurateConfig) -> list[SourceConfig]:
@@ -31,24 +41,33 @@ def all_sources(config: CurateConfig) -> list[SourceConfig]:
     return [*config.data, *(one for step in steps for one in step.benchmarks)]
 
 
+def refuse_other_run(config: CurateConfig, work: Path) -> None:
+    """Raises ConfigError if what is in the work folder was made with another configuration.
+
+    What was read lies under a manifest with the configuration it was read for, which also holds
+    for the steps that worked on it: the run's own file may have been edited since.
+    """
+    folder = work / "read"
+    if not folder.exists():
+        return
+    verify_manifest(folder, error=DataError)
+    refuse_other_config(
+        configuration.load_plain(folder / "config.yaml"),
+        configuration.to_plain(anchored(config)),
+        place=str(Path(config.output) / "config.yaml"),
+        free=HOW_ASKED,
+    )
+
+
 def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
     """Reads the data into the folder `read` of `work`, or takes what an earlier start read.
 
     Raises DataError if a source cannot be read as a whole or changed since, or if none has a pair.
     """
-    folder, state = work / "read", _state(all_sources(config))
-    noted = folder / "sources.json"
+    folder, state = work / "read", _state(all_sources(anchored(config)))
     if folder.exists():
-        verify_manifest(folder, error=DataError)
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        if found["sources"] != state:
-            raise DataError(
-                "sources-changed",
-                value="files of another size or time",
-                place=str(noted),
-                expected="the sources as they were when the run began",
-                mend="Choose a new output folder.",
-            )
+        found = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+        _refuse_changes(found["sources"], state)
         return ReadIn(num_read=found["num_read"], refused=ledger.read(folder / "refused.parquet"))
     if work.exists():  # steps that worked on other rows
         shutil.rmtree(work)
@@ -65,6 +84,7 @@ def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> Rea
         if read.num_read == len(read.refused):
             raise _no_pairs(config, read)
         ledger.write(read.refused, temporary / "refused.parquet")
+        write_text_atomically(temporary / "config.yaml", configuration.to_yaml(anchored(config)))
         write_json_atomically(
             temporary / "sources.json", {"sources": state, "num_read": read.num_read}
         )
@@ -92,6 +112,24 @@ def _no_pairs(config: CurateConfig, read: ReadIn) -> DataError:
         place=", ".join(source.path for source in config.data),
         expected="at least one row that can be read as a pair",
         mend="The reasons stand above, each with its first row: mend the rows, or set the format.",
+    )
+
+
+def _refuse_changes(first: Mapping[str, Sequence[int]], now: Mapping[str, Sequence[int]]) -> None:
+    """Raises DataError if files are not what they were when they were read."""
+    changed = [
+        *(f"{name} is no longer there" for name in first if name not in now),
+        *(f"{name} is new" for name in now if name not in first),
+        *(f"{name} has changed" for name in first if name in now and first[name] != now[name]),
+    ]
+    if not changed:
+        return
+    raise DataError(
+        "sources-changed",
+        value=f"{len(changed)} of {len(first.keys() | now.keys())} files differ",
+        place="; ".join(changed[:_CHANGES_SHOWN]),
+        expected="the sources as they were when the run began",
+        mend="Choose a new output folder, or put them back as they were.",
     )
 
 
