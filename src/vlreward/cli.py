@@ -20,7 +20,7 @@ from vlreward.arguments import (
     ScoreArguments,
     ShowArguments,
 )
-from vlreward.command_lines import read_curate_config, read_train_config
+from vlreward.command_lines import read_curate_config, read_train_config, write_config
 from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
 from vlreward.sources.spec import parse_source
 
@@ -160,24 +160,20 @@ def _export(arguments: list[str]) -> int:
 
 def _curate(arguments: list[str]) -> int:
     given, config = read_curate_config(arguments)
+    if given.write_config is not None:
+        write_config(config, given.write_config)
+        print(f"Written: vlreward curate --from {given.write_config} runs it.")
+        return 0
     from vlreward.curation.frames import use_cluster
     from vlreward.workflows.curate import curate_sets, plan_calls
+    from vlreward.workflows.plan import told
 
     if given.cluster is not None:
         use_cluster(given.cluster)
     command = _command("curate", arguments)
     if given.dry_run:
-        for step, found in plan_calls(config, command=command, environment=os.environ).items():
-            print(
-                f"{step}: {found.num_calls} calls, {found.num_known} known already, "
-                f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
-                f"${found.dollars:.4g}, {found.minutes:.1f} minutes"
-            )
-            if found.is_guess:
-                print(
-                    "  Tokens and dollars are a guess until the first replies: start the run with "
-                    "a small --max-dollars, then ask again."
-                )
+        plan = plan_calls(config, command=command, max_dollars=given.max_dollars)
+        print("\n".join(told(plan, max_dollars=given.max_dollars)))
         return 0
     folder = curate_sets(
         config, command=command, environment=os.environ, max_dollars=given.max_dollars

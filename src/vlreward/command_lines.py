@@ -11,6 +11,7 @@ import tyro
 
 from vlreward import configuration
 from vlreward.arguments import CurateArguments
+from vlreward.durable import write_text_atomically
 from vlreward.errors import ConfigError
 from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.scratch import scratch
@@ -56,9 +57,22 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     )
 
 
+def write_config(config: object, path: Path) -> None:
+    """Writes a configuration into a new file, its fields explained; raises ConfigError."""
+    if path.exists():
+        raise ConfigError(
+            "config-exists",
+            value="a file that is there",
+            place=str(path),
+            expected="the name of a new file",
+            mend="Choose another name, or remove the file.",
+        )
+    write_text_atomically(path, configuration.to_yaml(config))
+
+
 def _refuse_unused(given: CurateArguments) -> None:
     """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
-    used = {"output", "max_dollars", "dry_run", "cluster", "from_"}
+    used = {"output", "max_dollars", "dry_run", "cluster", "from_", "write_config"}
     where = f"--from {given.from_}"
     if given.from_ is None:
         used |= {"recipe", "data", "benchmarks", "exports", "embedder", "judge"}

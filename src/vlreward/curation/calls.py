@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import Connection
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.prices import pricing_of
+from vlreward.generation.tokens import refuse_unknown_pictures
 from vlreward.generation.transport import Sender
 
 
@@ -31,23 +34,64 @@ class Calls:
             endpoint=endpoint,
             journal=self.journal,
             budget=self.budget,
-            api_key=self._key(endpoint.api_key_env),
+            api_key=_key_of(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
         )
 
-    def _key(self, name: str | None) -> str | None:
-        if name is None or not self.needs_keys:
-            return None
-        key = self.environment.get(name)
-        if not key:
+
+class AskedModel(NamedTuple):
+    """A model that a step may ask, and whether it is shown pictures."""
+
+    endpoint: EndpointConfig
+    sees_pictures: bool
+
+
+def refuse_unaskable(
+    models: Iterable[AskedModel],
+    *,
+    environment: Mapping[str, str],
+    max_dollars: float | None,
+    needs_keys: bool,
+) -> None:
+    """Raises ConfigError if a model cannot be asked, or not with this cap: known before any work.
+
+    A key may be missing, a price, or the rule by which pictures are billed. Without keys, nothing
+    is asked, but estimated, for which prices must be known with and without a cap.
+    """
+    Budget(max_dollars)
+    for endpoint, sees_pictures in models:
+        if needs_keys:
+            _key_of(endpoint, environment)
+        try:
+            if max_dollars is not None or not needs_keys:
+                pricing_of(endpoint)
+            if max_dollars is not None and sees_pictures:
+                refuse_unknown_pictures(endpoint)
+        except ConfigError as error:
             raise ConfigError(
-                "key-missing",
-                value="nothing",
-                place=f"the environment variable {name}",
-                expected="the endpoint's key",
-                mend=f"export {name}=…, then run again.",
-            )
-        return key
+                error.code,
+                value=error.value,
+                place=error.place,
+                expected=error.expected,
+                mend=f"{error.mend} Flags cannot say it: --write-config FILE writes what they say "
+                "into a file, to be completed and given as --from FILE.",
+            ) from error
+
+
+def _key_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:
+    name = endpoint.api_key_env
+    if name is None:
+        return None
+    key = environment.get(name)
+    if not key:
+        raise ConfigError(
+            "key-missing",
+            value="nothing",
+            place=f"the environment variable {name}",
+            expected="the endpoint's key",
+            mend=f"export {name}=…, then run again.",
+        )
+    return key
 
 
 def budget_spent(detail: str) -> ConfigError:

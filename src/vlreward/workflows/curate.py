@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlreward.curation import ledger
-from vlreward.curation.calls import Calls
+from vlreward.curation.calls import Calls, refuse_unaskable
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.pipeline import Curated, curate, rehearse
+from vlreward.curation.pipeline import Curated, curate, models_left, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, rows_of
@@ -31,8 +31,8 @@ from vlreward.embedding.hashed import HashedEmbedder
 from vlreward.errors import DataError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import HOW_ASKED
-from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.tokens import guesses_pictures
 from vlreward.interfaces import Embedder
 from vlreward.progress import Progress
 from vlreward.records import PreferencePair
@@ -45,6 +45,7 @@ from vlreward.workflows.curation_sources import all_sources, read_sources, refus
 from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.places import anchored
+from vlreward.workflows.plan import Plan
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
@@ -83,18 +84,25 @@ def curate_sets(
 
 
 def plan_calls(
-    config: CurateConfig, *, command: Sequence[str], environment: Mapping[str, str] | None = None
-) -> dict[str, Estimate]:
-    """What the calls of each step will take, by its name, before any is made.
+    config: CurateConfig, *, command: Sequence[str], max_dollars: float | None = None
+) -> Plan:
+    """What the calls of each step will take, before any is made.
 
     Sources are read and steps without calls are done, as the run itself will find them. Nothing is
-    planned for a run that is finished.
+    planned for a run that is finished. Raises as the run would, but needs no keys.
     """
     with Progress() as progress, _held(config, command=command):
         if _set_of(config).exists():
-            return {}
-        with _begun(config, environment=environment, progress=progress, asks=False) as run:
-            return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+            return Plan(steps={})
+        with _begun(config, max_dollars=max_dollars, progress=progress, asks=False) as run:
+            models = models_left(config.steps, folder=run.bench.folder)
+            steps = rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+            guessed = {
+                one.endpoint.model
+                for one in models
+                if one.sees_pictures and guesses_pictures(one.endpoint)
+            }
+            return Plan(steps=steps, spent=run.spent, guessed_pictures=tuple(sorted(guessed)))
 
 
 class _Run(NamedTuple):
@@ -103,6 +111,7 @@ class _Run(NamedTuple):
     read: ReadIn
     rows: Frame
     bench: Bench
+    spent: float
 
 
 @contextmanager
@@ -137,20 +146,26 @@ def _set_of(config: CurateConfig) -> Path:
 def _begun(
     config: CurateConfig,
     *,
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str] | None = None,
     progress: Progress,
-    max_dollars: float | None = None,
+    max_dollars: float | None,
     asks: bool = True,
 ) -> Iterator[_Run]:
-    """A run whose folder is held, with all rows read."""
+    """A run whose folder is held, with all rows read; what can be refused is refused before."""
+    output = Path(config.output)
+    work = output.absolute() / "work"
+    refuse_unaskable(
+        models_left(config.steps, folder=work),
+        environment=environment or {},
+        max_dollars=max_dollars,
+        needs_keys=asks,
+    )
     for source in all_sources(config):
         find_source(source)
     for step in config.steps:
         if isinstance(step, RegenerateWeak):
             surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
-    output = Path(config.output)
-    work = output.absolute() / "work"
     read = read_sources(config, work, progress=progress)
     with ReplyJournal(output / "replies.sqlite") as journal:
         budget = Budget(max_dollars, spent=journal.money().total)
@@ -168,7 +183,8 @@ def _begun(
             fitters=trainer_fitter,
             annotation=output / "annotation",
         )
-        yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
+        rows = rows_of(work / "read" / "rows")
+        yield _Run(read=read, rows=rows, bench=bench, spent=budget.spent)
 
 
 def _embedder(name: str) -> Embedder:
