@@ -176,7 +176,11 @@ def _curate(arguments: list[str]) -> int:
         print("\n".join(told(plan, max_dollars=given.max_dollars)))
         return 0
     folder = curate_sets(
-        config, command=command, environment=os.environ, max_dollars=given.max_dollars
+        config,
+        command=command,
+        environment=os.environ,
+        max_dollars=given.max_dollars,
+        drop_unanswered=given.drop_unanswered,
     )
     print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
     return 0

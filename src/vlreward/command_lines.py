@@ -72,7 +72,15 @@ def write_config(config: object, path: Path) -> None:
 
 def _refuse_unused(given: CurateArguments) -> None:
     """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
-    used = {"output", "max_dollars", "dry_run", "cluster", "from_", "write_config"}
+    used = {
+        "output",
+        "max_dollars",
+        "drop_unanswered",
+        "dry_run",
+        "cluster",
+        "from_",
+        "write_config",
+    }
     where = f"--from {given.from_}"
     if given.from_ is None:
         used |= {"recipe", "data", "benchmarks", "exports", "embedder", "judge"}

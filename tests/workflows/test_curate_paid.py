@@ -18,7 +18,7 @@ from tests.workflows.judging import (
 from vlreward import configuration
 from vlreward.cli import run
 from vlreward.curation import ledger
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.client import Connection
 from vlreward.generation.journal import ReplyJournal
 from vlreward.generation.outcomes import Failure
@@ -175,14 +175,36 @@ def test_under_the_mix_every_one_of_1500_rows_stays_or_is_in_the_ledger(tmp_path
     check_mix(tmp_path, rows=rows, world=WorldTruth(known), largest=LARGEST, timeout_seconds=10.0)
 
 
-def test_a_row_for_which_the_endpoint_asks_too_long_a_pause_is_asked_about_once(tmp_path):
+LONG_PAUSE = {"faults": FaultRates(rate_limit=1.0), "retry_after_seconds": 3600}
+
+
+def test_rows_to_which_the_endpoint_gave_no_reply_are_asked_about_by_the_next_start(tmp_path):
     rows = silent_rows(pairs(), number=3)
     sources = write_sources(tmp_path, rows)
-    served = world_config(faults=FaultRates(rate_limit=1.0), retry_after_seconds=3600)
-    with WorldEndpoint(truth(), served) as endpoint:
-        judge = judge_at(endpoint.base_url)
-        folder = curate_sets(recipe(sources, judge=judge, output=tmp_path / "run"), command=COMMAND)
+    with WorldEndpoint(truth(), world_config(**LONG_PAUSE)) as down:
+        config = recipe(sources, judge=judge_at(down.base_url), output=tmp_path / "run")
+        with pytest.raises(EndpointError, match="6 requests without a reply: 6 rate-lim") as caught:
+            curate_sets(config, command=COMMAND)
+        assert caught.value.code == "endpoint-unanswered"
+        assert down.bill.models["world-judge"].calls == 6 and not (tmp_path / "run/set").exists()
+    with WorldEndpoint(truth(), world_config()) as up:
+        config = recipe(sources, judge=judge_at(up.base_url), output=tmp_path / "run")
+        folder = curate_sets(config, command=COMMAND)
+        assert len(up.bill.answered) == 6
+    reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
+    assert not any(reason.startswith("not-judged") for reason in reasons)
+
+
+def test_rows_without_a_reply_go_where_that_is_asked_for(tmp_path):
+    rows = silent_rows(pairs(), number=3)
+    sources = write_sources(tmp_path, rows)
+    with WorldEndpoint(truth(), world_config(**LONG_PAUSE)) as endpoint:
+        config = recipe(sources, judge=judge_at(endpoint.base_url), output=tmp_path / "run")
+        path = tmp_path / "config.yaml"
+        path.write_text(configuration.to_yaml(config))
+        assert run(["curate", "--from", str(path), "--drop-unanswered"]) == 0
         assert endpoint.bill.models["world-judge"].calls == 6
+    folder = tmp_path / "run" / "set"
     reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
     assert reasons == {"identical": 1, "not-judged-rate-limited": 3}
 

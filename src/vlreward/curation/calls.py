@@ -27,6 +27,8 @@ class Calls:
     """Whether something will be asked; an estimate does without keys."""
     in_process: Callable[[EndpointConfig], Sender] | None = None
     """Makes what sends requests to a model that runs in this process."""
+    needs_replies: bool = True
+    """Whether a step ends with EndpointError where an endpoint gave no reply to all requests."""
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
@@ -36,6 +38,7 @@ class Calls:
             budget=self.budget,
             api_key=_key_of(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
+            needs_replies=self.needs_replies,
         )
 
 

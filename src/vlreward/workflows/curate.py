@@ -57,14 +57,17 @@ def curate_sets(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
     max_dollars: float | None = None,
+    drop_unanswered: bool = False,
 ) -> Path:
     """Curates as the configuration says; returns the folder of the set, `set` in the run's.
 
     `environment` holds the keys of endpoints by the names that the configuration gives;
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
-    start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
-    changed since the run began, ConfigError if the money does not reach, Waiting if people have to
-    decide first, and Interrupted at a signal.
+    start finished is not done again. Where an endpoint gives no reply to some requests, the run
+    ends with EndpointError and its next start asks them again, unless `drop_unanswered`. Raises
+    DataError if a source cannot be read as a whole, or has changed since the run began, ConfigError
+    if the money does not reach, Waiting if people have to decide first, and Interrupted at a
+    signal.
     """
     finished = _set_of(config)
     with Progress() as progress, _held(config, command=command):
@@ -73,7 +76,11 @@ def curate_sets(
             progress.say("Nothing to do: the run was finished before.")
             return finished
         with _begun(
-            config, environment=environment, max_dollars=max_dollars, progress=progress
+            config,
+            environment=environment,
+            max_dollars=max_dollars,
+            drop_unanswered=drop_unanswered,
+            progress=progress,
         ) as run:
             curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
             with AtomicFolder(finished) as folder:
@@ -149,6 +156,7 @@ def _begun(
     environment: Mapping[str, str] | None = None,
     progress: Progress,
     max_dollars: float | None,
+    drop_unanswered: bool = False,
     asks: bool = True,
 ) -> Iterator[_Run]:
     """A run whose folder is held, with all rows read; what can be refused is refused before."""
@@ -175,6 +183,7 @@ def _begun(
             environment=environment or {},
             needs_keys=asks,
             in_process=LocalModels().sender,
+            needs_replies=not drop_unanswered,
         )
         bench = Bench(
             folder=work,
