@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +20,9 @@ from vlreward.errors import CheckpointError, ConfigError, DataError, MissingExtr
 from vlreward.recipes.curation import first_stage
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
+from vlreward.sources.spec import parse_source
 from vlreward.workflows.curate import curate_sets
+from vlreward.workflows.curation_sources import refuse_doubles
 from vlreward.workflows.show import show_pair
 
 
@@ -292,9 +295,37 @@ def test_missing_arguments_are_named(arguments, code):
     assert caught.value.code == code
 
 
-def test_a_source_that_is_named_twice_is_refused(tmp_path, sources):
-    with pytest.raises(ConfigError, match="each source once"):
-        curate(tmp_path, sources[0], sources[0])
+@pytest.mark.parametrize(
+    "other",
+    ["first.jsonl", "./first.jsonl", "{0}/first.jsonl", "link.jsonl", "hard.jsonl", "*.jsonl"],
+)
+def test_a_source_that_is_named_twice_is_refused(tmp_path, sources, other, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to(sources[0])
+    (tmp_path / "hard.jsonl").hardlink_to(sources[0])
+    with pytest.raises(ConfigError, match="each source once") as caught:
+        curate(tmp_path, "first.jsonl", other.format(tmp_path))
+    assert caught.value.code == "source-twice" and "first.jsonl" in caught.value.value
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_twice"),
+    [
+        ("{}#train", "{}#val", False),
+        ("{}#train", "{}", True),
+        ("{}#val", "{}#val", True),
+        ("hub:a/b", "hub:a/b#train", True),
+        ("hub:a/b", "hub:a/b#test", False),
+        ("hub:a/b@v1", "hub:a/b@v2", False),
+        ("hub:a/b@v1", "hub:a/b@v1", True),
+        ("hub:a/b", "hub:a/c", False),
+    ],
+)
+def test_splits_and_revisions_are_sources_of_their_own(sources, one, other, is_twice):
+    named = [parse_source(word.format(sources[0])) for word in (one, other)]
+    with pytest.raises(ConfigError) if is_twice else nullcontext():
+        refuse_doubles(named)
 
 
 def test_a_benchmark_that_is_not_there_is_found_out_first_and_may_be_mended(tmp_path, sources):

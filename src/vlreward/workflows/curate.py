@@ -41,7 +41,12 @@ from vlreward.sources.config import ExportForm
 from vlreward.sources.exports import export
 from vlreward.sources.read import find_source
 from vlreward.sources.write import write_parquet
-from vlreward.workflows.curation_sources import all_sources, read_sources, refuse_other_run
+from vlreward.workflows.curation_sources import (
+    all_sources,
+    read_sources,
+    refuse_doubles,
+    refuse_other_run,
+)
 from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.places import anchored
@@ -170,6 +175,7 @@ def _begun(
     )
     for source in all_sources(config):
         find_source(source)
+    refuse_doubles(config.data)
     for step in config.steps:
         if isinstance(step, RegenerateWeak):
             surrogate_config(step.surrogate.recipe, model=step.surrogate.model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vlreward import configuration
 from vlreward.curation import ledger
@@ -20,7 +21,7 @@ from vlreward.durable import (
     write_json_atomically,
     write_text_atomically,
 )
-from vlreward.errors import DataError
+from vlreward.errors import ConfigError, DataError
 from vlreward.generation.config import HOW_ASKED
 from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
@@ -39,6 +40,46 @@ def all_sources(config: CurateConfig) -> list[SourceConfig]:
     """What the run reads: its data, then the benchmarks of its steps."""
     steps = (step for step in config.steps if isinstance(step, Decontaminate))
     return [*config.data, *(one for step in steps for one in step.benchmarks)]
+
+
+def refuse_doubles(sources: Sequence[SourceConfig]) -> None:
+    """Raises ConfigError if rows would be read twice, as they would then vote twice.
+
+    Files count by what they are, whatever path leads there; splits of a file, and splits, subsets
+    and revisions of a data set on the hub, are sources of their own. Raises DataError if local data
+    is not there.
+    """
+    earlier: dict[Hashable, list[tuple[str | None, str]]] = defaultdict(list)
+    for source in sources:
+        for part in _parts(source):
+            for split, path in earlier[part.key]:
+                if split == part.split or None in (split, part.split):
+                    raise ConfigError(
+                        "source-twice",
+                        value=f"{part.name}, for {path} and for {source.path}",
+                        place="data",
+                        expected="each source once: a row that is read twice would vote twice",
+                        mend="Leave one of them out, or name a split for each.",
+                    )
+            earlier[part.key].append((part.split, source.path))
+
+
+class _Part(NamedTuple):
+    """A file, or a data set on the hub: what it is, which split is read, and how it is called."""
+
+    key: Hashable
+    split: str | None
+    name: str
+
+
+def _parts(source: SourceConfig) -> Iterator[_Part]:
+    if source.is_hub:
+        key = (source.path, source.subset, source.revision)
+        yield _Part(key, source.split or "train", source.path)
+        return
+    for file in find_files(source.path):
+        found = file.stat()
+        yield _Part((found.st_dev, found.st_ino), source.split, str(file))
 
 
 def refuse_other_run(config: CurateConfig, work: Path) -> None:
