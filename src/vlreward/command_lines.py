@@ -42,18 +42,24 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     if given.from_ is not None:
         config = configuration.load(given.from_, CurateConfig)
         return given, _moved(config, given.output)
-    if not given.data or given.output is None:
-        raise ConfigError(
-            "data-missing" if given.output is not None else "output-missing",
-            value="no --data" if not given.data else "no --output",
-            place="command line",
-            expected="--data SOURCE [SOURCE …] --output FOLDER, or --from FILE",
-            mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
-        )
+    if not given.data:
+        raise _missing("data", expected="--data SOURCE [SOURCE …], what to curate, or --from FILE")
+    if given.output is None:
+        raise _missing("output", expected="--output FOLDER, where the run and its set go")
     recipe = _curation_recipe(given)
     embedder = given.embedder or recipe.embedder
     return given, replace(
         recipe, output=str(given.output), embedder=embedder, exports=given.exports
+    )
+
+
+def _missing(flag: str, *, expected: str) -> ConfigError:
+    return ConfigError(
+        f"{flag}-missing",
+        value=f"no --{flag}",
+        place="command line",
+        expected=expected,
+        mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
     )
 
 

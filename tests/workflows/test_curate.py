@@ -287,7 +287,11 @@ def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--output", "x"], "data-missing"), (["--data", "x.jsonl"], "output-missing")],
+    [
+        (["--output", "x"], "data-missing"),
+        ([], "data-missing"),
+        (["--data", "x.jsonl"], "output-missing"),
+    ],
 )
 def test_missing_arguments_are_named(arguments, code):
     with pytest.raises(ConfigError) as caught:
