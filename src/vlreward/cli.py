@@ -44,8 +44,8 @@ vlreward: build, judge and use reward models for vision-language models.
 
 `vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
-finite, 7 endpoint refused, 75 stopped with its state saved, by a signal or to wait for annotators
-(run it again to resume), 130 interrupted.
+finite, 7 endpoint refused or without reply, 75 stopped with its state saved, by a signal or to
+wait for annotators (run it again to resume), 130 interrupted.
 """
 
 _MINIATURE_HELP = """\
