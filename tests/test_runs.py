@@ -102,6 +102,13 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
         start(tmp_path, config=Wide(a=1, b=1, c=1, d=1, e=1))
 
 
+def test_a_run_that_is_withdrawn_leaves_nothing(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    run.append_event("tried")
+    run.withdraw()
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_kill_between_configuration_and_command_is_mended(tmp_path: Path) -> None:
     start(tmp_path).command_path.unlink()
     assert start(tmp_path).command_path.exists()

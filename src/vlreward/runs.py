@@ -108,9 +108,9 @@ class RunFolder:
         return run
 
     def withdraw(self) -> None:
-        """Takes configuration and command of a run that could not begin back, to be mended."""
-        self.config_path.unlink()
-        self.command_path.unlink()
+        """Takes back what was written of a run that could not begin, for it to be mended."""
+        for path in (self.config_path, self.command_path, self.events_path):
+            path.unlink(missing_ok=True)
 
     @property
     def config_path(self) -> Path:

@@ -54,6 +54,7 @@ from vlreward.workflows.plan import Plan
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
+_NOTHING_TO_DO = "Nothing to do: the run was finished before."
 
 
 def curate_sets(
@@ -78,7 +79,7 @@ def curate_sets(
     with Progress() as progress, _held(config, command=command):
         if finished.exists():
             verify_manifest(finished, error=DataError)
-            progress.say("Nothing to do: the run was finished before.")
+            progress.say(_NOTHING_TO_DO)
             return finished
         with _begun(
             config,
@@ -105,6 +106,7 @@ def plan_calls(
     """
     with Progress() as progress, _held(config, command=command):
         if _set_of(config).exists():
+            progress.say(_NOTHING_TO_DO)
             return Plan(steps={})
         with _begun(config, max_dollars=max_dollars, progress=progress, asks=False) as run:
             models = models_left(config.steps, folder=run.bench.folder)
