@@ -46,6 +46,7 @@ def vlreward(
 ) -> Run:
     """Runs a command line in this process, as the console script does, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "_exit", sys.exit)
 
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["vlreward", *arguments])
@@ -220,7 +221,7 @@ def test_training_from_a_file_ends_with_a_model_and_refuses_other_values(
     assert told["command"] == ["vlreward", "train", "--from", "run.yaml"]
 
     done = vlreward("train", "--from", "run.yaml", "--seed", "1")
-    assert_refused(done, 2, "seed is 0, not 1", "Choose a new folder")
+    assert_refused(done, 2, "seed is 0, not 1", "Choose a new output folder")
 
 
 def test_bad_rows_cost_an_exit_code_and_no_other_rows_score(

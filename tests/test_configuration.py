@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vlreward import configuration
 from vlreward.configuration import ABSENT, Difference
+from vlreward.curation.config import CurateConfig
 from vlreward.errors import ConfigError
 
 
@@ -333,3 +334,40 @@ def test_bare_values_are_read_without_knowing_their_type(tmp_path: Path) -> None
     path.write_text("- 1\n")
     with pytest.raises(ConfigError):
         configuration.load_plain(path)
+
+
+def curation_refusal(text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        configuration.parse(text, CurateConfig, place="run.yaml")
+    return caught.value
+
+
+CURATION = """\
+output: runs/x
+data: []
+steps:
+  - name: drop-identical
+  - name: drop-ambiguous
+    min_confidence: 0.6
+"""
+
+
+def test_a_misspelt_field_of_a_step_is_told_from_those_of_its_own_kind() -> None:
+    error = curation_refusal(CURATION.replace("min_confidence", "min_confidnce"))
+    assert error.code == "config-unknown-key"
+    assert error.place == "run.yaml:6: steps.1.min_confidnce"
+    names = "judge, judge_all, min_confidence, min_margin, name, num_samples"
+    assert error.expected == f"one of the keys {names}"
+    assert error.mend == "Did you mean `min_confidence`?"
+
+
+def test_a_misspelt_kind_of_step_is_refused_with_the_nearest_one() -> None:
+    error = curation_refusal(CURATION.replace("drop-identical", "drop-identicle"))
+    assert (error.value, error.place) == ("'drop-identicle'", "run.yaml:4: steps.0.name")
+    assert error.expected.startswith("one of drop-identical, drop-similar, ")
+    assert error.mend == "Did you mean `drop-identical`?"
+
+
+def test_a_step_without_a_kind_is_refused() -> None:
+    error = curation_refusal(CURATION.replace("- name: drop-identical", "- {}"))
+    assert (error.code, error.place) == ("config-missing-key", "run.yaml:4: steps.0.name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from vlreward.durable import (
     write_json_atomically,
     write_manifest,
     write_text_atomically,
+    written_atomically,
 )
 from vlreward.errors import CheckpointError, ConfigError, DataError
 
@@ -52,6 +54,26 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_json_atomically(path, float("nan"))
     assert json.loads(path.read_text()) == [1]
     assert names_under(tmp_path) == ["file.json"]
+
+
+@pytest.mark.parametrize("place", ["new.bin", "folder/new.bin"])
+def test_a_disk_without_room_is_named_by_the_place(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ConfigError) as caught, written_atomically(path) as file:
+            for _ in range(100):
+                file.write(bytes(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.code, caught.value.place) == ("output-not-writable", str(path))
+    assert [*path.parent.iterdir()] == []
+
+
+def test_other_failures_of_who_fills_a_file_stay_theirs(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), written_atomically(tmp_path / "new.bin") as file:
+        file.write((tmp_path / "nowhere").read_bytes())
 
 
 def test_a_file_has_the_usual_permissions(tmp_path: Path) -> None:

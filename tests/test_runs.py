@@ -68,6 +68,24 @@ def test_another_configuration_is_refused_with_the_keys_that_differ(tmp_path: Pa
     assert RunFolder.open(tmp_path, clock=ticking()).load_config(Config) == Config()
 
 
+def test_keys_that_may_change_are_written_anew_and_noted(tmp_path: Path) -> None:
+    def begin(config: Config) -> RunFolder:
+        return RunFolder.create(
+            tmp_path, config=config, command=(), clock=ticking(), free={"learning_rate"}
+        )
+
+    begin(Config())
+    run = begin(Config(optimizer=Optimizer(learning_rate=2e-6)))
+    assert run.load_config(Config).optimizer.learning_rate == 2e-6
+    [event] = run.read_events()
+    assert event.kind == "config-changed"
+    assert event.fields == {"changes": {"optimizer.learning_rate": [1e-5, 2e-6]}}
+    begin(Config(optimizer=Optimizer(learning_rate=2e-6)))
+    assert len(run.read_events()) == 1
+    with pytest.raises(ConfigError, match=r"seed is 0, not 3; expected"):
+        begin(Config(seed=3))
+
+
 def test_many_differences_are_counted(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Wide:
@@ -82,6 +100,13 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
     start(tmp_path, config=Wide())
     with pytest.raises(ConfigError, match="c is 0, not 1; and 2 more"):
         start(tmp_path, config=Wide(a=1, b=1, c=1, d=1, e=1))
+
+
+def test_a_run_that_is_withdrawn_leaves_nothing(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    run.append_event("tried")
+    run.withdraw()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_kill_between_configuration_and_command_is_mended(tmp_path: Path) -> None:

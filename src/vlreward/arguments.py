@@ -101,8 +101,13 @@ class CurateArguments:
     """The run folder."""
     max_dollars: float | None = None
     """What all paid calls of the run together may cost, over all its starts."""
+    drop_unanswered: bool = False
+    """Go on where an endpoint gave no reply to some requests: their rows are not judged, improved
+    or compared. Without it, the run stops and its next start asks them again."""
     dry_run: bool = False
-    """Only say what calls would be made, and what they would cost."""
+    """Only say what calls would be made, what they would cost, and if --max-dollars will do."""
+    write_config: Path | None = None
+    """Only write what these flags say into a new file, where all else can be set, for --from."""
     cluster: str | None = None
     """A Ray cluster to compute on, which sees the same files: its address, such as auto, or local
     for one that is started here. Calls of endpoints stay in this process."""

@@ -25,8 +25,9 @@ from vlreward.command_lines import (
     read_eval_arguments,
     read_evaluate_config,
     read_train_config,
+    write_config,
 )
-from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
 from vlreward.sources.spec import parse_source
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ vlreward: build, judge and use reward models for vision-language models.
 
 `vlreward VERB --help` lists a verb's flags. Exit codes: 0 done, 2 wrong argument or
 configuration, 3 data refused, 4 model or checkpoint refused, 5 missing extra, 6 numbers not
-finite, 7 endpoint refused, 75 stopped with its state saved, by a signal or to wait for annotators
-(run it again to resume), 130 interrupted.
+finite, 7 endpoint refused or without reply, 75 stopped with its state saved, by a signal or to
+wait for annotators (run it again to resume), 130 interrupted.
 """
 
 _MINIATURE_HELP = """\
@@ -84,6 +85,11 @@ def main() -> None:
         code = 1
     except KeyboardInterrupt:
         code = 130
+    if code in (Interrupted.exit_code, 130) and "daft" in sys.modules:
+        # Daft's threads still compute, and abort where Python ends before them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
@@ -162,27 +168,27 @@ def _export(arguments: list[str]) -> int:
 
 def _curate(arguments: list[str]) -> int:
     given, config = read_curate_config(arguments)
+    if given.write_config is not None:
+        write_config(config, given.write_config)
+        print(f"Written: vlreward curate --from {given.write_config} runs it.")
+        return 0
     from vlreward.curation.frames import use_cluster
     from vlreward.workflows.curate import curate_sets, plan_calls
+    from vlreward.workflows.plan import told
 
     if given.cluster is not None:
         use_cluster(given.cluster)
     command = _command("curate", arguments)
     if given.dry_run:
-        for step, found in plan_calls(config, command=command, environment=os.environ).items():
-            print(
-                f"{step}: {found.num_calls} calls, {found.num_known} known already, "
-                f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
-                f"${found.dollars:.4g}, {found.minutes:.1f} minutes"
-            )
-            if found.is_guess:
-                print(
-                    "  Tokens and dollars are a guess until the first replies: start the run with "
-                    "a small --max-dollars, then ask again."
-                )
+        plan = plan_calls(config, command=command, max_dollars=given.max_dollars)
+        print("\n".join(told(plan, max_dollars=given.max_dollars)))
         return 0
     folder = curate_sets(
-        config, command=command, environment=os.environ, max_dollars=given.max_dollars
+        config,
+        command=command,
+        environment=os.environ,
+        max_dollars=given.max_dollars,
+        drop_unanswered=given.drop_unanswered,
     )
     print(f"The set lies in {folder}; its README.md says what is in it and what was dropped.")
     return 0

@@ -12,6 +12,7 @@ import tyro
 
 from vlreward import configuration
 from vlreward.arguments import CurateArguments, EvalArguments
+from vlreward.durable import write_text_atomically
 from vlreward.errors import ConfigError
 from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.scratch import scratch
@@ -43,14 +44,10 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     if given.from_ is not None:
         config = configuration.load(given.from_, CurateConfig)
         return given, _moved(config, given.output)
-    if not given.data or given.output is None:
-        raise ConfigError(
-            "data-missing" if given.output is not None else "output-missing",
-            value="no --data" if not given.data else "no --output",
-            place="command line",
-            expected="--data SOURCE [SOURCE …] --output FOLDER, or --from FILE",
-            mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
-        )
+    if not given.data:
+        raise _missing("data", expected="--data SOURCE [SOURCE …], what to curate, or --from FILE")
+    if given.output is None:
+        raise _missing("output", expected="--output FOLDER, where the run and its set go")
     recipe = _curation_recipe(given)
     embedder = given.embedder or recipe.embedder
     return given, replace(
@@ -58,9 +55,40 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     )
 
 
+def _missing(flag: str, *, expected: str) -> ConfigError:
+    return ConfigError(
+        f"{flag}-missing",
+        value=f"no --{flag}",
+        place="command line",
+        expected=expected,
+        mend="For instance: vlreward curate --data pairs.jsonl --output runs/curated",
+    )
+
+
+def write_config(config: object, path: Path) -> None:
+    """Writes a configuration into a new file, its fields explained; raises ConfigError."""
+    if path.exists():
+        raise ConfigError(
+            "config-exists",
+            value="a file that is there",
+            place=str(path),
+            expected="the name of a new file",
+            mend="Choose another name, or remove the file.",
+        )
+    write_text_atomically(path, configuration.to_yaml(config))
+
+
 def _refuse_unused(given: CurateArguments) -> None:
     """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
-    used = {"output", "max_dollars", "dry_run", "cluster", "from_"}
+    used = {
+        "output",
+        "max_dollars",
+        "drop_unanswered",
+        "dry_run",
+        "cluster",
+        "from_",
+        "write_config",
+    }
     where = f"--from {given.from_}"
     if given.from_ is None:
         used |= {"recipe", "data", "benchmarks", "exports", "embedder", "judge"}

@@ -7,7 +7,7 @@ import types
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -46,7 +46,13 @@ def explain(
     others = sorted({".".join(other) for other, _ in problems} - {".".join(path)})
     also = f" Also wrong: {', '.join(others)}." if others else ""
     if detail["type"] == "unexpected_keyword_argument":
-        return _unknown_key(path, config_type, place=places.of(path), also=also)
+        owners = _configs_at(config_type, path[:-1], values)
+        return _unknown_key(path, owners, place=places.of(path), also=also)
+    if detail["type"] == "union_tag_invalid":
+        return _unknown_kind(path, detail["ctx"], places=places, also=also)
+    if detail["type"] == "union_tag_not_found":
+        path = (*path, detail["ctx"]["discriminator"].strip("'"))
+        detail = {**detail, "type": "missing"}
     if detail["type"] == "missing":
         return ConfigError(
             "config-missing-key",
@@ -98,12 +104,29 @@ def repeated(path: KeyPath, *, place: str, is_reference: bool) -> ConfigError:
     )
 
 
-def _unknown_key(path: KeyPath, config_type: type, *, place: str, also: str) -> ConfigError:
-    known = sorted(
-        {field.name for owner in _configs_at(config_type, path[:-1]) for field in fields(owner)}
+def _unknown_kind(
+    path: KeyPath, context: Mapping[str, Any], *, places: Places, also: str
+) -> ConfigError:
+    """A name that says which of several configurations it is, and is none of theirs."""
+    key, wrong = context["discriminator"].strip("'"), str(context["tag"])
+    known = [name.strip("'") for name in context["expected_tags"].split(", ")]
+    return ConfigError(
+        "config-wrong-value",
+        value=f"{wrong!r}",
+        place=places.of((*path, key)),
+        expected=f"one of {', '.join(known)}",
+        mend=f"{_nearest(wrong, known) or 'Change the value.'}{also}",
     )
-    near = difflib.get_close_matches(path[-1], known, n=1)
-    advice = f"Did you mean `{near[0]}`?" if near else "Remove it."
+
+
+def _nearest(wrong: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wrong, known, n=1)
+    return f"Did you mean `{near[0]}`?" if near else ""
+
+
+def _unknown_key(path: KeyPath, owners: Iterable[type], *, place: str, also: str) -> ConfigError:
+    known = sorted({field.name for owner in owners for field in fields(owner)})
+    advice = _nearest(path[-1], known) or "Remove it."
     return ConfigError(
         "config-unknown-key",
         value=path[-1],
@@ -151,12 +174,23 @@ def _holds(values: Any, step: str | int) -> bool:
     return isinstance(values, dict) and step in values
 
 
-def _configs_at(config_type: type, path: KeyPath) -> list[type]:
-    """The configuration classes that may stand at a key path."""
+def _configs_at(config_type: type, path: KeyPath, values: Any) -> list[type]:
+    """The configuration classes that may stand at a key path, by the names that the values give."""
     candidates: list[Any] = [config_type]
     for key in path:
-        candidates = [inner for outer in candidates for inner in _types_under(outer, key)]
+        values = values[int(key) if isinstance(values, list) else key]
+        inner = [inner for outer in candidates for inner in _types_under(outer, key)]
+        candidates = [one for one in inner if _is_named(one, values)] or inner
     return [found for found in candidates if isinstance(found, type) and is_dataclass(found)]
+
+
+def _is_named(candidate: Any, values: Any) -> bool:
+    """Whether the fields of a class that have but one value have it."""
+    if not is_dataclass(candidate) or not isinstance(values, dict):
+        return True
+    hints = get_type_hints(candidate)
+    only = {key: get_args(hint) for key, hint in hints.items() if get_origin(hint) is Literal}
+    return all(values.get(key) in one for key, one in only.items() if len(one) == 1)
 
 
 def _types_under(outer: Any, key: str) -> Iterable[Any]:

@@ -6,6 +6,7 @@ reader, a kill or a power cut at any moment sees the old state or the new one.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -53,13 +54,28 @@ def _refusing_place(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(
-            "output-not-writable",
-            value=error.strerror or str(error),
-            place=str(path),
-            expected="a place that can be written, on a disk with room",
-            mend="Check the path, its permissions and the free space.",
-        ) from error
+        raise _not_writable(path, error) from error
+
+
+@contextmanager
+def _refusing_full_disk(path: Path) -> Iterator[None]:
+    """Does so for want of room alone, where other work may fail for reasons of its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        "output-not-writable",
+        value=error.strerror or str(error),
+        place=str(path),
+        expected="a place that can be written, on a disk with room",
+        mend="Check the path, its permissions and the free space.",
+    )
 
 
 @contextmanager
@@ -74,7 +90,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     try:
         with _refusing_place(path):
             file = temporary.open("xb")
-        with file:
+        with _refusing_full_disk(path), file:
             yield file
             with _refusing_place(path):
                 file.flush()

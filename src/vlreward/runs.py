@@ -8,8 +8,8 @@ import math
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -60,23 +60,36 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, *, config: object, command: Sequence[str], clock: Clock
+        cls,
+        path: Path,
+        *,
+        config: object,
+        command: Sequence[str],
+        clock: Clock,
+        free: Container[str] = (),
     ) -> RunFolder:
         """Makes the folder and writes configuration and command, before anything else is done.
 
         A folder that exists is used again if its configuration is the same, which is how a run
-        resumes; otherwise ConfigError names the keys that differ. `command` is the command line,
-        program first; values of options that hold a secret by their name are masked.
+        resumes; otherwise ConfigError names the keys that differ. Keys of the names in `free` may
+        change between starts: the file has the latest values, an event what they were. `command` is
+        the command line, program first; values of options that hold a secret by their name are
+        masked.
         """
         run = cls(path, clock=clock)
         described = _describe(command, started=clock())
+        run._resume_events()
         if run.config_path.exists():
-            _refuse_other_config(run.config_path, configuration.to_plain(config))
+            found = configuration.load_plain(run.config_path)
+            wanted = configuration.to_plain(config)
+            changes = refuse_other_config(found, wanted, place=str(run.config_path), free=free)
+            if changes:
+                run.append_event("config-changed", changes={one.key: one[1:] for one in changes})
+                write_text_atomically(run.config_path, configuration.to_yaml(config))
         else:
             write_text_atomically(run.config_path, configuration.to_yaml(config))
         if not run.command_path.exists():
             write_json_atomically(run.command_path, described)
-        run._resume_events()
         return run
 
     @classmethod
@@ -95,9 +108,9 @@ class RunFolder:
         return run
 
     def withdraw(self) -> None:
-        """Takes configuration and command of a run that could not begin back, to be mended."""
-        self.config_path.unlink()
-        self.command_path.unlink()
+        """Takes back what was written of a run that could not begin, for it to be mended."""
+        for path in (self.config_path, self.command_path, self.events_path):
+            path.unlink(missing_ok=True)
 
     @property
     def config_path(self) -> Path:
@@ -172,9 +185,11 @@ class RunFolder:
 def only_writer(path: Path) -> Iterator[None]:
     """Holds a run's folder for this process, and makes it where it is missing.
 
-    The system lets go of it when the process ends, however it ends. A folder in which nothing came
-    to be is removed. Raises ConfigError if another process holds it, or it has other content.
+    The system lets go of it when the process ends, however it ends. Folders that were made here and
+    in which nothing came to be are removed. Raises ConfigError if another process holds it, or it
+    has other content.
     """
+    made = [one for one in (path, *path.parents) if not one.exists()]
     make_folder(path)
     lock = path / _LOCK
     if not lock.exists() and not (path / _CONFIG).exists() and any(path.iterdir()):
@@ -202,23 +217,36 @@ def only_writer(path: Path) -> Iterator[None]:
         finally:
             if [*path.iterdir()] == [lock]:
                 lock.unlink()
-                path.rmdir()
+                with suppress(OSError):  # not empty
+                    for folder in made:
+                        folder.rmdir()
     finally:
         os.close(descriptor)
 
 
-def _refuse_other_config(path: Path, wanted: Mapping[str, Any]) -> None:
-    found = configuration.differences(configuration.load_plain(path), wanted)
+def refuse_other_config(
+    first: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    place: str,
+    free: Container[str] = (),
+) -> list[configuration.Difference]:
+    """Raises ConfigError if a run's configuration is not the one that it was started with.
+
+    Where they differ only in keys of the names in `free`, gives these differences.
+    """
+    changes = configuration.differences(first, wanted)
+    found = [one for one in changes if one.key.rpartition(".")[2] not in free]
     if not found:
-        return
+        return changes
     shown = "; ".join(f"{key} is {first!r}, not {second!r}" for key, first, second in found[:3])
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     raise ConfigError(
         "run-differs",
         value=f"{shown}{more}",
-        place=str(path),
+        place=place,
         expected="the configuration that this folder's run was started with",
-        mend="Choose a new folder, or set these keys as they were to resume the run.",
+        mend="Choose a new output folder, or set these keys as they were to resume the run.",
     )
 
 

@@ -110,7 +110,7 @@ names = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 decided = st.builds(
     Decision,
     task=names,
-    annotator=names,
+    annotator=names.map(str.strip),
     better=st.sampled_from(["A", "B", "equal"]),
     seconds=st.none() | st.floats(min_value=0, allow_infinity=False),
     comment=st.none() | st.text(st.characters(codec="utf-8")),
@@ -130,6 +130,7 @@ def test_what_is_written_is_read(tmp_path_factory, made):
     [
         ("{", "json-invalid", ""),
         ("[]", "row-not-object", ""),
+        ('{"task": "t1", "annotator": "x", "better": "A", "better": "B"}', "key-doubled", ""),
         (decision(winner="A"), "decision-field-unknown", "decision"),
         ({"task": "t1", "better": "A"}, "field-type", "annotator"),
         ({"annotator": "x", "better": "A"}, "field-type", "task"),
@@ -147,6 +148,7 @@ def test_what_is_written_is_read(tmp_path_factory, made):
         (decision(simulated="yes"), "field-type", "simulated"),
         (decision(task="t9"), "decision-task-unknown", "task"),
         (decision(better="B"), "decided-twice", "task"),
+        (decision(annotator=" ann\t"), "decided-twice", "task"),
     ],
 )
 def test_a_bad_line_is_refused_with_file_and_line(tmp_path, line, code, place):

@@ -9,9 +9,12 @@ from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.frames import daft
 from vlreward.curation.ledger import Count, Entry
+from vlreward.curation.pipeline import models_left
 from vlreward.curation.steps import Drop, Exhibit, Outcome
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
 from vlreward.errors import DataError
+from vlreward.generation.spec import parse_endpoint
+from vlreward.recipes.curation import three_stages
 from vlreward.records import Response
 
 
@@ -60,6 +63,23 @@ def test_a_finished_step_is_not_done_again(tmp_path):
     first = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
     again = run([pair(place="a"), pair("Which?", place="b")], tmp_path, step)
     assert step.calls == 1 and again.entries == first.entries and again.passed == first.passed
+
+
+def test_the_models_that_are_left_to_ask_are_those_of_unfinished_steps(tmp_path):
+    judge, generator, reasoner = (
+        parse_endpoint(f"{name}@http://127.0.0.1:9/v1") for name in ("judge", "vlm", "reasoner")
+    )
+    steps = three_stages(data="x", judge=judge, generator=generator, reasoner=reasoner).steps
+    left = models_left(steps, folder=tmp_path)
+    assert {(one.endpoint.model, one.sees_pictures) for one in left} == {
+        ("judge", True),
+        ("vlm", True),
+        ("reasoner", False),
+    }
+    for folder in ("03-drop-ambiguous", "05-compare-reasoning"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "found.json").touch()
+    assert models_left(steps, folder=tmp_path) == list(steps[3].models)
 
 
 def test_a_step_that_drops_a_row_twice_is_found_out(tmp_path):

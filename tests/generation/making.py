@@ -36,7 +36,8 @@ def connect(
     with those of the connection.
     """
     scripted = script if isinstance(script, ScriptedEndpoint) else ScriptedEndpoint(script)
-    own = {name: settings.pop(name) for name in ("budget", "api_key", "clock") if name in settings}
+    names = ("budget", "api_key", "clock", "needs_replies")
+    own = {name: settings.pop(name) for name in names if name in settings}
     return Connection(
         endpoint=endpoint(**settings),
         journal=journal,

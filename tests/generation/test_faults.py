@@ -193,3 +193,22 @@ def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
         connection = connect(picky, journal, max_attempts=2, max_concurrency=4)
         results = ask(requests, connection=connection)
     assert Counter(isinstance(one, Reply) for one in results.values()) == {True: 32, False: 8}
+
+
+def test_a_run_that_needs_replies_asks_all_and_then_says_which_are_missing(tmp_path):
+    requests = [request(str(number)) for number in range(40)]
+
+    def flaky(call):
+        if call.text == "7":
+            return Fails(status=400)
+        return Fails(status=503) if int(call.text) % 5 == 0 else Says(text="yes")
+
+    with journal_at(tmp_path) as journal:
+        settings = {"max_attempts": 2, "max_concurrency": 4, "needs_replies": True}
+        with pytest.raises(EndpointError, match="8 requests without a reply: 8 server-err") as told:
+            ask(requests, connection=connect(ScriptedEndpoint(flaky), journal, **settings))
+        assert told.value.code == "endpoint-unanswered" and journal.count() == 32
+        up = ScriptedEndpoint(lambda call: Says(text="yes"))
+        results = ask(requests, connection=connect(up, journal, **settings))
+    assert len(up.calls) == 8, "what was refused for good is not asked again"
+    assert sum(isinstance(one, Reply) for one in results.values()) == 39

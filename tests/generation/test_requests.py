@@ -2,12 +2,13 @@ import base64
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from tests.generation.making import endpoint, picture, request, user
 from vlreward.errors import PictureError
+from vlreward.generation.config import HOW_ASKED, EndpointConfig
 from vlreward.generation.requests import make_request, to_openai_messages
 from vlreward.pictures import admit, open_rgb
 from vlreward.records import Message
@@ -48,6 +49,35 @@ def test_neither_the_address_nor_the_kind_of_prompt_changes_the_key():
         for kind in ("judge-pair", "describe")
     }
     assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_url", "https://example.org/v1"),
+        ("model", "other"),
+        ("api_key_env", "KEY"),
+        ("timeout_seconds", 7.0),
+        ("max_concurrency", 7),
+        ("max_attempts", 7),
+        ("temperature", 0.5),
+        ("top_p", 0.5),
+        ("max_output_tokens", 7),
+        ("output_limit_field", "max_completion_tokens"),
+        ("structured", True),
+        ("dollars_per_million_input_tokens", 7.0),
+        ("dollars_per_million_output_tokens", 7.0),
+        ("tokens_per_picture", 7),
+        ("expected_output_tokens", 7),
+    ],
+)
+def test_what_a_run_may_change_between_its_starts_is_what_no_key_holds(name, value):
+    def key(one):
+        return make_request((user("a"),), endpoint=one, kind="x", json_schema={"a": "b"}).key
+
+    changed = replace(endpoint(), **{name: value})
+    assert changed != endpoint() and len(fields(EndpointConfig)) == 15
+    assert (key(changed) == key(endpoint())) == (name in HOW_ASKED)
 
 
 def test_a_key_is_the_same_in_every_process():

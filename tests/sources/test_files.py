@@ -34,6 +34,8 @@ def test_a_byte_order_mark_windows_line_ends_and_a_missing_last_one_do_not_matte
     [
         (b"{", "json-invalid"),
         (b'{"a": 1', "json-invalid"),
+        (b'{"a": 1, "b": 2, "a": 1}', "key-doubled"),
+        (b'{"a": [{"b": 1, "b": 2}]}', "key-doubled"),
         (b"[" * 100_000, "json-invalid"),
         (b'{"a": ' + b"9" * 5000 + b"}", "json-invalid"),
         (b'{"a": "\xff"}', "text-not-utf8"),

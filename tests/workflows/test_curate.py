@@ -1,9 +1,11 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +20,9 @@ from vlreward.errors import CheckpointError, ConfigError, DataError, MissingExtr
 from vlreward.recipes.curation import first_stage
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
+from vlreward.sources.spec import parse_source
 from vlreward.workflows.curate import curate_sets
+from vlreward.workflows.curation_sources import refuse_doubles
 from vlreward.workflows.show import show_pair
 
 
@@ -126,16 +130,73 @@ def test_a_second_start_does_nothing_and_a_killed_one_goes_on(tmp_path, sources)
     assert digests(curate(tmp_path, *sources, name="k")) == whole
 
 
-def test_sources_that_changed_since_are_refused(tmp_path, sources):
-    folder = curate(tmp_path, *sources)
-    for path in folder.rglob("*"):
-        path.unlink() if path.is_file() else None
-    for path in (folder / "data", folder):
-        path.rmdir()
+def unpublished(folder):
+    """The run of a published set, as it was before publishing."""
+    shutil.rmtree(folder)
+    return folder.parent
+
+
+def test_sources_that_changed_since_are_named_and_refused(tmp_path, sources):
+    unpublished(curate(tmp_path, *sources))
     with sources[0].open("a") as file:
         file.write(json.dumps(row("a6", "New?", images=[])) + "\n")
-    with pytest.raises(DataError, match="as they were when the run began"):
+    with pytest.raises(DataError, match="as they were when the run began") as caught:
         curate(tmp_path, *sources)
+    assert caught.value.code == "sources-changed"
+    assert caught.value.place == f"{sources[0]} has changed"
+
+
+def test_files_that_came_or_went_in_a_folder_of_sources_are_named(tmp_path, sources):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name in ("a", "b"):
+        shutil.copy(sources[1], folder / f"{name}.jsonl")
+    shutil.copy(tmp_path / "one.jpg", folder)
+    unpublished(curate(tmp_path, folder))
+    (folder / "b.jsonl").rename(folder / "c.jsonl")
+    with pytest.raises(DataError) as caught:
+        curate(tmp_path, folder)
+    place = f"{folder}/b.jsonl is no longer there; {folder}/c.jsonl is new"
+    assert caught.value.place == place
+
+
+def test_a_finished_run_needs_its_sources_no_more(tmp_path, sources, capfd):
+    folder = curate(tmp_path, *sources)
+    for source in sources:
+        source.unlink()
+    assert curate(tmp_path, *sources) == folder
+    assert "Nothing to do" in capfd.readouterr().err
+    assert run(["curate", "--from", str(folder.parent / "config.yaml"), "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_configuration_that_was_edited_in_place_is_refused(tmp_path, sources, is_published):
+    folder = curate(tmp_path, *sources)
+    if not is_published:
+        unpublished(folder)
+    path = folder.parent / "config.yaml"
+    path.write_text(path.read_text().replace("min_confidence: 0.6", "min_confidence: 0.2"))
+    with pytest.raises(ConfigError, match=r"steps\.2\.min_confidence is 0\.6, not 0\.2") as caught:
+        run(["curate", "--from", str(path)])
+    assert (caught.value.code, caught.value.place) == ("run-differs", str(path))
+    assert "Choose a new output folder" in caught.value.mend
+
+
+def test_a_run_is_the_same_from_every_working_directory(tmp_path, sources, monkeypatch):
+    words = ["curate", "--data", *(one.name for one in sources), "--benchmarks", "benchmark.jsonl"]
+    benchmark(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run([*words, "--output", "./run"])
+    unpublished(tmp_path / "run" / "set")
+    assert ledger.read(tmp_path / "run" / "work" / "read" / "refused.parquet")[0].place == (
+        f"{sources[0].name}:5"
+    )
+    monkeypatch.chdir(tmp_path / "run")
+    from_elsewhere = [f"../{word}" if (tmp_path / word).exists() else word for word in words]
+    output = str(tmp_path / "run")
+    assert run([*from_elsewhere, "--output", output]) == 0
+    unpublished(tmp_path / "run" / "set")
+    assert run(["curate", "--from", "config.yaml"]) == 0
 
 
 def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
@@ -226,7 +287,11 @@ def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--output", "x"], "data-missing"), (["--data", "x.jsonl"], "output-missing")],
+    [
+        (["--output", "x"], "data-missing"),
+        ([], "data-missing"),
+        (["--data", "x.jsonl"], "output-missing"),
+    ],
 )
 def test_missing_arguments_are_named(arguments, code):
     with pytest.raises(ConfigError) as caught:
@@ -234,9 +299,37 @@ def test_missing_arguments_are_named(arguments, code):
     assert caught.value.code == code
 
 
-def test_a_source_that_is_named_twice_is_refused(tmp_path, sources):
-    with pytest.raises(ConfigError, match="each source once"):
-        curate(tmp_path, sources[0], sources[0])
+@pytest.mark.parametrize(
+    "other",
+    ["first.jsonl", "./first.jsonl", "{0}/first.jsonl", "link.jsonl", "hard.jsonl", "*.jsonl"],
+)
+def test_a_source_that_is_named_twice_is_refused(tmp_path, sources, other, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to(sources[0])
+    (tmp_path / "hard.jsonl").hardlink_to(sources[0])
+    with pytest.raises(ConfigError, match="each source once") as caught:
+        curate(tmp_path, "first.jsonl", other.format(tmp_path))
+    assert caught.value.code == "source-twice" and "first.jsonl" in caught.value.value
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_twice"),
+    [
+        ("{}#train", "{}#val", False),
+        ("{}#train", "{}", True),
+        ("{}#val", "{}#val", True),
+        ("hub:a/b", "hub:a/b#train", True),
+        ("hub:a/b", "hub:a/b#test", False),
+        ("hub:a/b@v1", "hub:a/b@v2", False),
+        ("hub:a/b@v1", "hub:a/b@v1", True),
+        ("hub:a/b", "hub:a/c", False),
+    ],
+)
+def test_splits_and_revisions_are_sources_of_their_own(sources, one, other, is_twice):
+    named = [parse_source(word.format(sources[0])) for word in (one, other)]
+    with pytest.raises(ConfigError) if is_twice else nullcontext():
+        refuse_doubles(named)
 
 
 def test_a_benchmark_that_is_not_there_is_found_out_first_and_may_be_mended(tmp_path, sources):
@@ -254,12 +347,33 @@ def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
     assert set(kept(curate(tmp_path, *sources))) == {"a1", "a2", "a4", "b3"}
 
 
+@pytest.mark.parametrize("place", ["new/folder/run", "empty"])
+def test_a_first_start_that_fails_leaves_nothing(tmp_path, place):
+    (tmp_path / "empty").mkdir()
+    unknown = write_rows(tmp_path / "unknown.jsonl", [{"what": "else"}])
+    with pytest.raises(DataError, match="format-unknown"):
+        curate(tmp_path, unknown, name=place)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", unknown]
+
+
 def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, sources):
     (tmp_path / "encoder").mkdir()
     arguments = ["--data", str(sources[0]), "--output", str(tmp_path / "run")]
     with pytest.raises(CheckpointError, match="model-json-unreadable"):
         run(["curate", *arguments, "--embedder", str(tmp_path / "encoder")])
     assert not (tmp_path / "run").exists()
+
+
+def test_input_without_one_pair_is_refused_with_the_reasons_and_leaves_nothing(tmp_path, capfd):
+    rows = [row(f"e{number}", "Empty?", " ", images=[]) for number in range(3)]
+    data = write_rows(tmp_path / "none.jsonl", [row("p", " ", images=[]), *rows])
+    with pytest.raises(DataError, match="4 rows, none of them a pair") as caught:
+        curate(tmp_path, data, name="new/run")
+    assert caught.value.code == "no-pairs"
+    said = capfd.readouterr().err
+    assert f"3 answer-empty, first {data}:2: " in said and f"1 prompt-empty, first {data}:1" in said
+    assert said.index("answer-empty") < said.index("prompt-empty")
+    assert sorted(tmp_path.iterdir()) == [data]
 
 
 def test_missing_sources_are_found_out_before_anything_is_made(tmp_path):

@@ -18,7 +18,7 @@ from tests.workflows.judging import (
 from vlreward import configuration
 from vlreward.cli import run
 from vlreward.curation import ledger
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.client import Connection
 from vlreward.generation.journal import ReplyJournal
 from vlreward.generation.outcomes import Failure
@@ -86,10 +86,10 @@ def test_the_bill_of_2000_calls_never_passes_a_cap_that_lets_64_out_at_once(tmp_
     assert spent > 1.0
 
 
-def foretold(capsys, config_path):
+def foretold(capsys, config_path, *flags):
     """The calls and dollars that a dry run foretells, and all that it says."""
     capsys.readouterr()
-    assert run(["curate", "--from", str(config_path), "--dry-run"]) == 0
+    assert run(["curate", "--from", str(config_path), "--dry-run", *flags]) == 0
     said = capsys.readouterr().out
     (found,) = re.findall(r"drop-ambiguous: (\d+) calls, .* \$([0-9.]+),", said)
     return int(found[0]), float(found[1]), said
@@ -114,6 +114,25 @@ def test_after_a_pilot_the_dry_run_foretells_the_bill_within_15_percent(tmp_path
         curate_sets(config, command=COMMAND, max_dollars=100.0)
         assert len(endpoint.bill.answered) == num_all
         assert endpoint.bill.dollars - pilot == pytest.approx(dollars, rel=0.15)
+
+
+def test_a_dry_run_says_what_all_steps_take_and_whether_the_money_will_do(tmp_path, capsys):
+    sources = write_sources(tmp_path, silent_rows(pairs(), number=10))
+    with WorldEndpoint(truth(), world_config()) as endpoint:
+        judge = judge_at(endpoint.base_url)
+        config = recipe(sources, judge=judge, output=tmp_path / "run")
+        path = tmp_path / "config.yaml"
+        path.write_text(configuration.to_yaml(config))
+        num_calls, dollars, said = foretold(capsys, path)
+        assert re.search(rf"^All steps: {num_calls} calls, .* \${dollars:g}, ", said, re.MULTILINE)
+        assert "max-dollars 1" not in said
+        with pytest.raises(ConfigError, match="budget-spent"):
+            curate_sets(config, command=COMMAND, max_dollars=dollars / 2)
+        *_, enough = foretold(capsys, path, "--max-dollars", "100")[2].splitlines()
+        assert re.fullmatch(r"--max-dollars 100, of which \$0\.\d+ are spent, will do .*", enough)
+        *_, short = foretold(capsys, path, "--max-dollars", "0.001")[2].splitlines()
+    missing = float(re.search(r"will not do: \$([0-9.]+) more are needed", short)[1])
+    assert 0 < missing < 2 * dollars
 
 
 def check_mix(tmp_path, *, rows, world, largest, **settings):
@@ -156,14 +175,36 @@ def test_under_the_mix_every_one_of_1500_rows_stays_or_is_in_the_ledger(tmp_path
     check_mix(tmp_path, rows=rows, world=WorldTruth(known), largest=LARGEST, timeout_seconds=10.0)
 
 
-def test_a_row_for_which_the_endpoint_asks_too_long_a_pause_is_asked_about_once(tmp_path):
+LONG_PAUSE = {"faults": FaultRates(rate_limit=1.0), "retry_after_seconds": 3600}
+
+
+def test_rows_to_which_the_endpoint_gave_no_reply_are_asked_about_by_the_next_start(tmp_path):
     rows = silent_rows(pairs(), number=3)
     sources = write_sources(tmp_path, rows)
-    served = world_config(faults=FaultRates(rate_limit=1.0), retry_after_seconds=3600)
-    with WorldEndpoint(truth(), served) as endpoint:
-        judge = judge_at(endpoint.base_url)
-        folder = curate_sets(recipe(sources, judge=judge, output=tmp_path / "run"), command=COMMAND)
+    with WorldEndpoint(truth(), world_config(**LONG_PAUSE)) as down:
+        config = recipe(sources, judge=judge_at(down.base_url), output=tmp_path / "run")
+        with pytest.raises(EndpointError, match="6 requests without a reply: 6 rate-lim") as caught:
+            curate_sets(config, command=COMMAND)
+        assert caught.value.code == "endpoint-unanswered"
+        assert down.bill.models["world-judge"].calls == 6 and not (tmp_path / "run/set").exists()
+    with WorldEndpoint(truth(), world_config()) as up:
+        config = recipe(sources, judge=judge_at(up.base_url), output=tmp_path / "run")
+        folder = curate_sets(config, command=COMMAND)
+        assert len(up.bill.answered) == 6
+    reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
+    assert not any(reason.startswith("not-judged") for reason in reasons)
+
+
+def test_rows_without_a_reply_go_where_that_is_asked_for(tmp_path):
+    rows = silent_rows(pairs(), number=3)
+    sources = write_sources(tmp_path, rows)
+    with WorldEndpoint(truth(), world_config(**LONG_PAUSE)) as endpoint:
+        config = recipe(sources, judge=judge_at(endpoint.base_url), output=tmp_path / "run")
+        path = tmp_path / "config.yaml"
+        path.write_text(configuration.to_yaml(config))
+        assert run(["curate", "--from", str(path), "--drop-unanswered"]) == 0
         assert endpoint.bill.models["world-judge"].calls == 6
+    folder = tmp_path / "run" / "set"
     reasons = Counter(one.reason for one in ledger.read(folder / "ledger.parquet"))
     assert reasons == {"identical": 1, "not-judged-rate-limited": 3}
 
@@ -177,3 +218,54 @@ def test_a_dry_run_needs_no_key(tmp_path, capsys, monkeypatch):
     assert "drop-ambiguous: 2 calls" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         run([*command, "--output", str(tmp_path / "run")])
+
+
+def one_pair(folder):
+    """A command that curates one pair in a new folder."""
+    data = folder / "pairs.jsonl"
+    data.write_text('{"prompt": "Why?", "chosen": "So.", "rejected": "No."}\n')
+    return ["curate", "--data", str(data), "--output", str(folder / "run")]
+
+
+REFUSED = [
+    (["openai:gpt-4o-mini"], "key-missing", True),
+    (["mine@https://example.org/v1#OPENAI_API_KEY", "--max-dollars", "1"], "price-unknown", False),
+    (["openai:gpt-5-mini", "--max-dollars", "1"], "picture-tokens-unknown", False),
+    (["openai:gpt-4o-mini", "--max-dollars", "-1"], "config-value", False),
+]
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize(("flags", "code", "lacks_key"), REFUSED)
+def test_a_model_that_cannot_be_asked_is_found_out_before_anything_is_read(
+    tmp_path, capfd, monkeypatch, flags, code, lacks_key, is_dry
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    if lacks_key:
+        monkeypatch.delenv("OPENAI_API_KEY")
+    command = [*one_pair(tmp_path), "--judge", *flags, *(["--dry-run"] if is_dry else [])]
+    if lacks_key and is_dry:
+        assert run(command) == 0
+        return
+    with pytest.raises(ConfigError) as caught:
+        run(command)
+    assert caught.value.code == code
+    assert "Read" not in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_pictures_it_only_guesses(tmp_path, capsys):
+    command = [*one_pair(tmp_path), "--judge", "openai:gpt-5-mini", "--dry-run"]
+    assert run(command) == 0
+    assert "What gpt-5-mini bills a picture as is not known" in capsys.readouterr().out
+
+
+def test_what_flags_cannot_say_is_set_in_the_file_that_they_write(tmp_path, capsys):
+    command = [*one_pair(tmp_path), "--judge", "openai:gpt-5-mini"]
+    path = tmp_path / "config.yaml"
+    assert run([*command, "--write-config", str(path)]) == 0
+    assert f"--from {path}" in capsys.readouterr().out and not (tmp_path / "run").exists()
+    path.write_text(path.read_text().replace("tokens_per_picture: null", "tokens_per_picture: 9"))
+    assert run(["curate", "--from", str(path), "--max-dollars", "1", "--dry-run"]) == 0
+    assert "--max-dollars 1 will do" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="config-exists"):
+        run([*command, "--write-config", str(path)])

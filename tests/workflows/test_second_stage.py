@@ -64,7 +64,7 @@ def config(folder: Path, base_url: str) -> CurateConfig:
 def test_weak_answers_are_written_anew_and_the_card_shows_the_scores(tmp_path: Path) -> None:
     with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
         wanted = config(tmp_path, endpoint.base_url)
-        planned = plan_calls(wanted, command=[])["regenerate-weak"]
+        planned = plan_calls(wanted, command=[]).steps["regenerate-weak"]
         assert not endpoint.bill.answered
         folder = curate_sets(wanted, command=["vlreward", "curate"])
         asked = len(endpoint.bill.answered)

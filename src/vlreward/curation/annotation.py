@@ -150,7 +150,7 @@ def _decision(row: fields.Row) -> Decision:
     comment = row.get("comment")
     return Decision(
         task=_text(row, "task"),
-        annotator=_text(row, "annotator"),
+        annotator=_text(row, "annotator").strip(),
         better=_better(row.get("better")),
         seconds=fields.optional_number(row, "seconds", low=0.0),
         comment=None if comment is None else fields.text(comment, field="comment"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import Connection
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.prices import pricing_of
+from vlreward.generation.tokens import refuse_unknown_pictures
 from vlreward.generation.transport import Sender
 
 
@@ -24,6 +27,8 @@ class Calls:
     """Whether something will be asked; an estimate does without keys."""
     in_process: Callable[[EndpointConfig], Sender] | None = None
     """Makes what sends requests to a model that runs in this process."""
+    needs_replies: bool = True
+    """Whether a step ends with EndpointError where an endpoint gave no reply to all requests."""
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
@@ -33,7 +38,47 @@ class Calls:
             budget=self.budget,
             api_key=find_key(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
+            needs_replies=self.needs_replies,
         )
+
+
+class AskedModel(NamedTuple):
+    """A model that a step may ask, and whether it is shown pictures."""
+
+    endpoint: EndpointConfig
+    sees_pictures: bool
+
+
+def refuse_unaskable(
+    models: Iterable[AskedModel],
+    *,
+    environment: Mapping[str, str],
+    max_dollars: float | None,
+    needs_keys: bool,
+) -> None:
+    """Raises ConfigError if a model cannot be asked, or not with this cap: known before any work.
+
+    A key may be missing, a price, or the rule by which pictures are billed. Without keys, nothing
+    is asked, but estimated, for which prices must be known with and without a cap.
+    """
+    Budget(max_dollars)
+    for endpoint, sees_pictures in models:
+        if needs_keys:
+            find_key(endpoint, environment)
+        try:
+            if max_dollars is not None or not needs_keys:
+                pricing_of(endpoint)
+            if max_dollars is not None and sees_pictures:
+                refuse_unknown_pictures(endpoint)
+        except ConfigError as error:
+            raise ConfigError(
+                error.code,
+                value=error.value,
+                place=error.place,
+                expected=error.expected,
+                mend=f"{error.mend} Flags cannot say it: --write-config FILE writes what they say "
+                "into a file, to be completed and given as --from FILE.",
+            ) from error
 
 
 def find_key(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:

@@ -19,7 +19,7 @@ from vlreward.curation.annotation import (
     write_decisions,
     write_tasks,
 )
-from vlreward.curation.calls import budget_spent
+from vlreward.curation.calls import AskedModel, budget_spent
 from vlreward.curation.comparison_exhibit import Comparing, comparison_exhibit
 from vlreward.curation.frames import Frame
 from vlreward.curation.reasoning_tasks import (
@@ -118,6 +118,17 @@ class CompareReasoning:
             write_decisions(found.decisions, folder / SIMULATED)
             made = replace(made, decisions=found.decisions, undecided=found.failures)
         return Outcome(added=_pairs(made), exhibits=[comparison_exhibit(made)])
+
+    @property
+    def models(self) -> list[AskedModel]:
+        """All that answer, describe, label and judge; the reasoner sees descriptions alone."""
+        asked = [self.vlm, self.describer]
+        if self.labeller is not None:
+            asked.append(self.labeller)
+        if self.annotators is not None:
+            asked.append(self.annotators.endpoint)
+        seeing = [AskedModel(one, sees_pictures=True) for one in asked]
+        return [*seeing, AskedModel(self.reasoner, sees_pictures=False)]
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What labelling, answering and, with simulated annotators, judging will take at most.

@@ -49,14 +49,6 @@ class CurateConfig:
     knows synonyms too."""
 
     def __post_init__(self) -> None:
-        read = [(one.path, one.subset, one.split) for one in self.data]
-        again = next((one for one in read if read.count(one) > 1), None)
-        require(
-            again is None,
-            place="data",
-            value=again,
-            expected="each source once: a row that is read twice would vote twice",
-        )
         names = [step.name for step in self.steps]
         twice = next((name for name in names if names.count(name) > 1), None)
         require(twice is None, place="steps", value=twice, expected="each step at most once")

@@ -6,7 +6,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
-from vlreward.curation.calls import budget_spent
+from vlreward.curation.calls import AskedModel, budget_spent
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import SURE
 from vlreward.curation.steps import Bench, Drop, Outcome
@@ -71,6 +71,11 @@ class DropAmbiguous:
             for row, pair in asked.items()
         )
         return Outcome(drops=[*unsure, *(drop for drop in drops if drop is not None)])
+
+    @property
+    def models(self) -> list[AskedModel]:
+        """The judge, where there is one."""
+        return [] if self.judge is None else [AskedModel(self.judge, sees_pictures=True)]
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What asking the judge model about these rows will take."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from vlreward.curation.calls import AskedModel
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome, PaidStep, Step
@@ -52,7 +53,7 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
     passed: dict[str, Passed] = {}
     num_rows = rows.count_rows()
     for number, step in enumerate(steps, start=1):
-        folder = bench.folder / f"{number:02d}-{step.name}"
+        folder = _folder_of(step, number, folder=bench.folder)
         with progress.phase(step.name) as advance:
             found = _found(step, rows, bench=replace(bench, folder=folder, advance=advance))
         entries += _entries(found.drops, rows=rows, step=step.name)
@@ -81,7 +82,7 @@ def rehearse(
     make_folder(bench.folder)
     with TemporaryDirectory(dir=bench.folder, prefix=".rehearsed-") as supposed:
         for number, step in enumerate(steps, start=1):
-            own = replace(bench, folder=bench.folder / f"{number:02d}-{step.name}")
+            own = replace(bench, folder=_folder_of(step, number, folder=bench.folder))
             if isinstance(step, PaidStep):
                 is_done = (own.folder / _FOUND).exists()
                 estimated = Estimate() if is_done else step.estimate(rows, bench=own)
@@ -93,6 +94,21 @@ def rehearse(
             with progress.phase(step.name), suppress(Waiting):
                 rows = _found(step, rows, bench=own).change(rows)
     return expected
+
+
+def models_left(steps: Sequence[Step], *, folder: Path) -> list[AskedModel]:
+    """The models of the steps of which no earlier call in this folder found the outcome."""
+    return [
+        model
+        for number, step in enumerate(steps, start=1)
+        if isinstance(step, PaidStep)
+        and not (_folder_of(step, number, folder=folder) / _FOUND).exists()
+        for model in step.models
+    ]
+
+
+def _folder_of(step: Step, number: int, *, folder: Path) -> Path:
+    return folder / f"{number:02d}-{step.name}"
 
 
 _FOUND = "found.json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from vlreward import markdown
-from vlreward.curation.calls import budget_spent
+from vlreward.curation.calls import AskedModel, budget_spent
 from vlreward.curation.frames import Frame
 from vlreward.curation.rows import hash_of
 from vlreward.curation.score_plots import draw_scores
@@ -93,6 +93,14 @@ class RegenerateWeak:
             added=list(_new_pairs(attempts, known=ids)),
             exhibits=[self._exhibit(scores, attempts, drops=drops, bench=bench)],
         )
+
+    @property
+    def models(self) -> list[AskedModel]:
+        """The generator and, unless the surrogate checks, the checker."""
+        asked = [self.generator]
+        if self.checker != "surrogate":
+            asked.append(self.checker)
+        return [AskedModel(one, sees_pictures=True) for one in asked]
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What new answers and their checks will take, at the most; no surrogate is trained.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from vlreward.curation.calls import Calls
+from vlreward.curation.calls import AskedModel, Calls
 from vlreward.curation.frames import Frame
 from vlreward.generation.client import Connection
 from vlreward.generation.config import EndpointConfig
@@ -102,6 +102,11 @@ class Step(Protocol):
 @runtime_checkable
 class PaidStep(Step, Protocol):
     """A step that may call endpoints."""
+
+    @property
+    def models(self) -> Sequence[AskedModel]:
+        """The models that it may ask."""
+        ...
 
     def estimate(self, rows: Frame, *, bench: Bench) -> Estimate:
         """What its calls about these rows will take."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     import httpx2
 
 _LONGEST_WAIT_SECONDS = 900.0
+"""An endpoint that asks for a longer pause gets no further attempt in this run."""
 _MOST_OUTAGES = 8
 """So many requests in a row without any reply are the endpoint's fault, not theirs."""
-"""An endpoint that asks for a longer pause gets no further attempt in this run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,8 @@ class Connection:
 
     `clock` tells seconds since 1970 for the journal; `rng` spreads retries; `transport` stands for
     the network and `new_loop` for time in tests. `in_process` makes what sends requests to a model
-    that runs in this process.
+    that runs in this process. With `needs_replies`, requests that the endpoint did not reply to are
+    not final: a run that has some raises EndpointError at its end, and the next asks them again.
     """
 
     endpoint: EndpointConfig
@@ -52,6 +54,7 @@ class Connection:
     transport: httpx2.AsyncBaseTransport | None = None
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     in_process: Callable[[EndpointConfig], Sender] | None = None
+    needs_replies: bool = False
 
 
 def ask(
@@ -83,9 +86,10 @@ async def ask_all(
     """Asks each distinct request that the journal does not know; outcomes in order of arrival.
 
     Requests are taken from the iterable as calls become free. Where the endpoint gives no reply to
-    many of them in a row, the run stops, and these are asked again by the next one. A cancelled or
-    abandoned run keeps what had arrived in the journal; calls still out count at their worst case.
-    Raises as `ask`.
+    many of them in a row, the run stops, and these are asked again by the next one; where the
+    connection needs replies, a run stops at its end if any got none. A cancelled or abandoned run
+    keeps what had arrived in the journal; calls still out count at their worst case. Raises as
+    `ask`.
     """
     running: set[asyncio.Task[Outcome]] = set()
     async with _asker(connection) as asker:
@@ -102,6 +106,7 @@ async def ask_all(
             while running:
                 for outcome in await _arrived(running):
                     yield _shown(outcome, progress, connection)
+            asker.refuse_unanswered()
         finally:
             for task in running:
                 task.cancel()
@@ -187,6 +192,7 @@ class _Asker:
         self._pricing = pricing
         self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
         self._num_outages = 0
+        self._unanswered: list[Failure] = []
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -210,8 +216,11 @@ class _Asker:
             tries_left = number < self._endpoint.max_attempts and wait <= _LONGEST_WAIT_SECONDS
             if setback.is_final or not tries_left:
                 failure = self._given_up(setback, number=number)
-                self._record(key, request, failure)
-                self._refuse_outage(failure)
+                is_outage = failure.reason in OUTAGES
+                if not (is_outage and self._connection.needs_replies):
+                    self._record(key, request, failure)
+                if is_outage:
+                    self._refuse_outage(failure)
                 return Outcome(key, failure)
             await asyncio.sleep(wait)
 
@@ -307,8 +316,7 @@ class _Asker:
 
     def _refuse_outage(self, failure: Failure) -> None:
         """Stops a run whose requests fail one after the other; those will be asked again."""
-        if failure.reason not in OUTAGES:
-            return
+        self._unanswered.append(failure)
         self._num_outages += 1
         if self._num_outages < _MOST_OUTAGES:
             return
@@ -319,6 +327,22 @@ class _Asker:
             place=f"{self._endpoint.model} at {self._endpoint.base_url}",
             expected="replies",
             mend="Run again when it answers: replies so far are kept, what failed is asked again.",
+        )
+
+    def refuse_unanswered(self) -> None:
+        """Stops a run that needs replies if some requests got none, though all were asked."""
+        if not self._connection.needs_replies or not self._unanswered:
+            return
+        reasons = Counter(one.reason for one in self._unanswered).most_common()
+        said = ", ".join(f"{number} {reason}" for reason, number in reasons)
+        raise EndpointError(
+            "endpoint-unanswered",
+            value=f"{len(self._unanswered)} requests without a reply: {said} "
+            f"({self._unanswered[-1].detail})",
+            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
+            expected="a reply to each request, or a final refusal",
+            mend="Run again to ask these again: all others are kept. With --drop-unanswered the "
+            "run goes on without them.",
         )
 
     def _unasked(self, num_attempts: int) -> Failure:

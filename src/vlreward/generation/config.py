@@ -16,6 +16,24 @@ IN_PROCESS = "in-process"
 """Stands for an address where the model runs in this process, without any endpoint."""
 
 
+HOW_ASKED = frozenset(
+    {
+        "base_url",
+        "api_key_env",
+        "timeout_seconds",
+        "max_concurrency",
+        "max_attempts",
+        "output_limit_field",
+        "dollars_per_million_input_tokens",
+        "dollars_per_million_output_tokens",
+        "tokens_per_picture",
+        "expected_output_tokens",
+    }
+)
+"""Fields that say where and how a model is asked and what it costs, and nothing of what is asked:
+a reply stays the reply when they change."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointConfig:
     """One model behind an OpenAI-compatible chat endpoint, or in this process.

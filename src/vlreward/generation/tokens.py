@@ -54,17 +54,30 @@ def worst_case(request: ChatRequest, *, endpoint: EndpointConfig) -> TokenCount:
     texts = sum(_num_bytes(text) for text in request.texts)
     schema = 0 if request.json_schema is None else _num_bytes(json.dumps(request.json_schema))
     pictures = list(request.pictures)
-    if pictures and not _knows_pictures(endpoint) and _is_paid(endpoint):
+    if pictures:
+        refuse_unknown_pictures(endpoint)
+    shown = sum(_picture_tokens(picture, endpoint=endpoint) for picture in pictures)
+    extra = _MOST_EXTRA_TOKENS + _MOST_EXTRA_TOKENS_PER_MESSAGE * len(request.messages)
+    return TokenCount(texts + schema + shown + extra, request.max_output_tokens)
+
+
+def guesses_pictures(endpoint: EndpointConfig) -> bool:
+    """Whether what a picture costs is a guess: the model is paid for and its rule is not known."""
+    is_known = endpoint.tokens_per_picture is not None or _tile_rule(endpoint.model) is not None
+    return not is_known and _is_paid(endpoint)
+
+
+def refuse_unknown_pictures(endpoint: EndpointConfig) -> None:
+    """Raises ConfigError if what a picture costs is a guess, with which no cap can be kept."""
+    if guesses_pictures(endpoint):
         raise ConfigError(
             "picture-tokens-unknown",
             value=endpoint.model,
             place="tokens_per_picture",
             expected="the most tokens that this model bills a picture as, to keep to the budget",
-            mend="Set tokens_per_picture from the provider's page on pictures.",
+            mend="Set tokens_per_picture from the provider's page on pictures; 0 where there are "
+            "none.",
         )
-    shown = sum(_picture_tokens(picture, endpoint=endpoint) for picture in pictures)
-    extra = _MOST_EXTRA_TOKENS + _MOST_EXTRA_TOKENS_PER_MESSAGE * len(request.messages)
-    return TokenCount(texts + schema + shown + extra, request.max_output_tokens)
 
 
 def _text_tokens(text: str) -> int:
@@ -83,10 +96,6 @@ def _text_tokens(text: str) -> int:
 
 def _num_bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def _knows_pictures(endpoint: EndpointConfig) -> bool:
-    return endpoint.tokens_per_picture is not None or _tile_rule(endpoint.model) is not None
 
 
 def _is_paid(endpoint: EndpointConfig) -> bool:

@@ -162,7 +162,9 @@ def _to_rows(batch: Any) -> Iterator[Row | DataError]:
 
 def _parse_line(line: bytes) -> Row | DataError:
     try:
-        return checked_row(json.loads(line.decode()))
+        return checked_row(json.loads(line.decode(), object_pairs_hook=_with_keys_once))
+    except DataError as error:
+        return error
     except UnicodeDecodeError as error:
         return DataError(
             "text-not-utf8",
@@ -179,6 +181,22 @@ def _parse_line(line: bytes) -> Row | DataError:
             expected="one JSON object on the line",
             mend="Write the line again; a line cut short means that the writing was interrupted.",
         )
+
+
+def _with_keys_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of a line; raises DataError where a key says two things."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        again = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            "key-doubled",
+            value=f"{names.count(again)} values of {fields.describe(again)}",
+            place="",
+            expected="each key of an object once",
+            mend="Write the line again, with the value that holds.",
+        )
+    return row
 
 
 def _torn(file: Path, error: Exception, *, code: str) -> DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,42 +12,49 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlreward.curation import ledger
-from vlreward.curation.calls import Calls
+from vlreward.curation.calls import Calls, refuse_unaskable
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
-from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.pipeline import Curated, curate, rehearse
+from vlreward.curation.pipeline import Curated, curate, models_left, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
-from vlreward.curation.working_set import ReadIn, pairs_of, read_in, rows_of
+from vlreward.curation.working_set import ReadIn, pairs_of, rows_of
 from vlreward.durable import (
     AtomicFolder,
     verify_manifest,
     write_bytes_atomically,
-    write_json_atomically,
     write_text_atomically,
 )
 from vlreward.embedding.hashed import HashedEmbedder
-from vlreward.errors import DataError, VlrewardError
+from vlreward.errors import DataError
 from vlreward.generation.budget import Budget
-from vlreward.generation.estimate import Estimate
+from vlreward.generation.config import HOW_ASKED
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.tokens import guesses_pictures
 from vlreward.interfaces import Embedder
-from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.records import PreferencePair
 from vlreward.runs import RunFolder, only_writer
-from vlreward.sources.config import ExportForm, SourceConfig
+from vlreward.sources.config import ExportForm
 from vlreward.sources.exports import export
-from vlreward.sources.files import find_files
-from vlreward.sources.read import find_source, read_preferences
+from vlreward.sources.read import find_source
 from vlreward.sources.write import write_parquet
+from vlreward.workflows.curation_sources import (
+    all_sources,
+    read_sources,
+    refuse_doubles,
+    refuse_other_run,
+)
+from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
+from vlreward.workflows.places import anchored
+from vlreward.workflows.plan import Plan
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
+_NOTHING_TO_DO = "Nothing to do: the run was finished before."
 
 
 def curate_sets(
@@ -55,52 +63,60 @@ def curate_sets(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
     max_dollars: float | None = None,
+    drop_unanswered: bool = False,
 ) -> Path:
     """Curates as the configuration says; returns the folder of the set, `set` in the run's.
 
     `environment` holds the keys of endpoints by the names that the configuration gives;
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
-    start finished is not done again. Raises DataError if a source cannot be read as a whole, or has
-    changed since the run began, ConfigError if the money does not reach, and Waiting if people
-    have to decide first.
+    start finished is not done again. Where an endpoint gives no reply to some requests, the run
+    ends with EndpointError and its next start asks them again, unless `drop_unanswered`. Raises
+    DataError if a source cannot be read as a whole, or has changed since the run began, ConfigError
+    if the money does not reach, Waiting if people have to decide first, and Interrupted at a
+    signal.
     """
-    finished = Path(config.output) / "set"
-    with (
-        Progress() as progress,
-        _started(
-            config,
-            command=command,
-            environment=environment,
-            max_dollars=max_dollars,
-            progress=progress,
-        ) as run,
-    ):
+    finished = _set_of(config)
+    with Progress() as progress, _held(config, command=command):
         if finished.exists():
             verify_manifest(finished, error=DataError)
-            progress.say("Nothing to do: the run was finished before.")
+            progress.say(_NOTHING_TO_DO)
             return finished
-        curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
-        with AtomicFolder(finished) as folder:
-            _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
-            for form in config.exports:
-                _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
+        with _begun(
+            config,
+            environment=environment,
+            max_dollars=max_dollars,
+            drop_unanswered=drop_unanswered,
+            progress=progress,
+        ) as run:
+            curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+            with AtomicFolder(finished) as folder:
+                _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
+                for form in config.exports:
+                    _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
     return finished
 
 
 def plan_calls(
-    config: CurateConfig, *, command: Sequence[str], environment: Mapping[str, str] | None = None
-) -> dict[str, Estimate]:
-    """What the calls of each step will take, by its name, before any is made.
+    config: CurateConfig, *, command: Sequence[str], max_dollars: float | None = None
+) -> Plan:
+    """What the calls of each step will take, before any is made.
 
-    Sources are read and steps without calls are done, as the run itself will find them.
+    Sources are read and steps without calls are done, as the run itself will find them. Nothing is
+    planned for a run that is finished. Raises as the run would, but needs no keys.
     """
-    with (
-        Progress() as progress,
-        _started(
-            config, command=command, environment=environment, progress=progress, asks=False
-        ) as run,
-    ):
-        return rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+    with Progress() as progress, _held(config, command=command):
+        if _set_of(config).exists():
+            progress.say(_NOTHING_TO_DO)
+            return Plan(steps={})
+        with _begun(config, max_dollars=max_dollars, progress=progress, asks=False) as run:
+            models = models_left(config.steps, folder=run.bench.folder)
+            steps = rehearse(run.rows, steps=config.steps, bench=run.bench, progress=progress)
+            guessed = {
+                one.endpoint.model
+                for one in models
+                if one.sees_pictures and guesses_pictures(one.endpoint)
+            }
+            return Plan(steps=steps, spent=run.spent, guessed_pictures=tuple(sorted(guessed)))
 
 
 class _Run(NamedTuple):
@@ -109,97 +125,83 @@ class _Run(NamedTuple):
     read: ReadIn
     rows: Frame
     bench: Bench
+    spent: float
 
 
 @contextmanager
-def _started(
+def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
+    """The run's folder, for this process alone; a run that cannot begin leaves nothing in it.
+
+    Raises Interrupted at a signal.
+    """
+    output = Path(config.output)
+    kept = "Finished steps and all replies are kept"
+    with kept_at_signals("curation", kept=kept), only_writer(output):
+        run = RunFolder.create(
+            output, config=anchored(config), command=command, clock=time.time, free=HOW_ASKED
+        )
+        work = output.absolute() / "work"
+        try:
+            refuse_other_run(config, work)
+            yield
+        except BaseException:
+            if not (work / "read").exists() and not _set_of(config).exists():
+                shutil.rmtree(work, ignore_errors=True)
+                run.withdraw()
+            raise
+
+
+def _set_of(config: CurateConfig) -> Path:
+    """Where the finished set lies."""
+    return Path(config.output) / "set"
+
+
+@contextmanager
+def _begun(
     config: CurateConfig,
     *,
-    command: Sequence[str],
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str] | None = None,
     progress: Progress,
-    max_dollars: float | None = None,
+    max_dollars: float | None,
+    drop_unanswered: bool = False,
     asks: bool = True,
 ) -> Iterator[_Run]:
-    """The run's folder, for this process alone, with all rows read."""
-    for source in _all_sources(config):
+    """A run whose folder is held, with all rows read; what can be refused is refused before."""
+    output = Path(config.output)
+    work = output.absolute() / "work"
+    refuse_unaskable(
+        models_left(config.steps, folder=work),
+        environment=environment or {},
+        max_dollars=max_dollars,
+        needs_keys=asks,
+    )
+    for source in all_sources(config):
         find_source(source)
+    refuse_doubles(config.data)
     for step in config.steps:
         if isinstance(step, RegenerateWeak):
             surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
-    output = Path(config.output)
-    with only_writer(output):
-        run = RunFolder.create(output, config=config, command=command, clock=time.time)
-        work = output.absolute() / "work"
-        try:
-            read = _read(config, work, progress=progress)
-        except VlrewardError:
-            if not (work / "read").exists():
-                run.withdraw()
-            raise
-        with ReplyJournal(output / "replies.sqlite") as journal:
-            budget = Budget(max_dollars, spent=journal.money().total)
-            calls = Calls(
-                journal=journal,
-                budget=budget,
-                environment=environment or {},
-                needs_keys=asks,
-                in_process=LocalModels().sender,
-            )
-            bench = Bench(
-                folder=work,
-                embedder=embedder,
-                calls=calls,
-                fitters=trainer_fitter,
-                annotation=output / "annotation",
-            )
-            yield _Run(read=read, rows=rows_of(work / "read" / "rows"), bench=bench)
-
-
-def _all_sources(config: CurateConfig) -> list[SourceConfig]:
-    """What the run reads: its data, then the benchmarks of its steps."""
-    steps = (step for step in config.steps if isinstance(step, Decontaminate))
-    return [*config.data, *(one for step in steps for one in step.benchmarks)]
-
-
-def _read(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
-    """Reads the sources into the work folder, or takes what an earlier start read."""
-    folder, state = work / "read", _state(_all_sources(config))
-    noted = folder / "sources.json"
-    if folder.exists():
-        verify_manifest(folder, error=DataError)
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        if found["sources"] != state:
-            raise DataError(
-                "sources-changed",
-                value="files of another size or time",
-                place=str(noted),
-                expected="the sources as they were when the run began",
-                mend="Choose a new output folder.",
-            )
-        return ReadIn(num_read=found["num_read"], refused=ledger.read(folder / "refused.parquet"))
-    store = PictureStore(work / "pictures")
-    with AtomicFolder(folder) as temporary, progress.phase("Reading") as advance:
-
-        def items(source: SourceConfig) -> Iterator[PreferencePair | DataError]:
-            for item in read_preferences(source, store=store):
-                advance()
-                yield item
-
-        read = read_in([(source.path, items(source)) for source in config.data], temporary / "rows")
-        ledger.write(read.refused, temporary / "refused.parquet")
-        write_json_atomically(
-            temporary / "sources.json", {"sources": state, "num_read": read.num_read}
+    read = read_sources(config, work, progress=progress)
+    with ReplyJournal(output / "replies.sqlite") as journal:
+        budget = Budget(max_dollars, spent=journal.money().total)
+        calls = Calls(
+            journal=journal,
+            budget=budget,
+            environment=environment or {},
+            needs_keys=asks,
+            in_process=LocalModels().sender,
+            needs_replies=not drop_unanswered,
         )
-    progress.say(f"Read {read.num_read} rows; {len(read.refused)} are no pairs.")
-    return read
-
-
-def _state(sources: Sequence[SourceConfig]) -> dict[str, list[int]]:
-    """Size and time of every local file."""
-    files = [file for source in sources if not source.is_hub for file in find_files(source.path)]
-    return {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+        bench = Bench(
+            folder=work,
+            embedder=embedder,
+            calls=calls,
+            fitters=trainer_fitter,
+            annotation=output / "annotation",
+        )
+        rows = rows_of(work / "read" / "rows")
+        yield _Run(read=read, rows=rows, bench=bench, spent=budget.spent)
 
 
 def _embedder(name: str) -> Embedder:

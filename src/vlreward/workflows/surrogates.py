@@ -12,6 +12,7 @@ from vlreward.recipes.miniature import miniature
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
 from vlreward.training.config import TrainConfig
+from vlreward.workflows.places import anchored_model
 
 _DATA = "(the pairs that a fitter is given)"
 
@@ -47,7 +48,7 @@ def surrogate_config(recipe: str, *, model: str | None) -> TrainConfig:
             expected=f"none: the recipe {recipe} begins with random weights",
             mend="Leave it out, or choose another recipe.",
         )
-    return replace(config, model=replace(config.model, path=model))
+    return replace(config, model=replace(config.model, path=anchored_model(model)))
 
 
 def trainer_fitter(recipe: str, *, model: str | None, folder: Path) -> RewardFitter:

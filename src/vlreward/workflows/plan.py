@@ -1,0 +1,61 @@
+"""What a curation run's calls will take, before any is made, and how that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vlreward.generation.estimate import Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What each step's calls will take, by its name, and the dollars that are spent already.
+
+    `guessed_pictures` are the paid models whose rule for pictures is not known.
+    """
+
+    steps: Mapping[str, Estimate]
+    spent: float = 0.0
+    guessed_pictures: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> Estimate:
+        """All steps together."""
+        return sum(self.steps.values(), Estimate())
+
+
+def told(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
+    """The plan in lines: each step, all together, and whether the money will do."""
+    for step, found in plan.steps.items():
+        yield f"{step}: {_said(found)}"
+    total = plan.total
+    yield f"All steps: {_said(total)}"
+    if total.is_guess:
+        yield (
+            "Tokens and dollars are a guess until the first replies: start the run with a small "
+            "--max-dollars, then ask again."
+        )
+    for model in plan.guessed_pictures:
+        yield (
+            f"What {model} bills a picture as is not known here: its part is a guess, and with "
+            "--max-dollars it has to be set in a configuration file, as tokens_per_picture."
+        )
+    if max_dollars is not None:
+        yield _enough(total, spent=plan.spent, max_dollars=max_dollars)
+
+
+def _said(found: Estimate) -> str:
+    return (
+        f"{found.num_calls} calls, {found.num_known} known already, "
+        f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, "
+        f"${found.dollars:.4g}, {found.minutes:.1f} minutes"
+    )
+
+
+def _enough(total: Estimate, *, spent: float, max_dollars: float) -> str:
+    gone = f", of which ${spent:.4g} are spent," if spent else ""
+    missing = spent + total.dollars - max_dollars
+    if missing <= 0:
+        return f"--max-dollars {max_dollars:g}{gone} will do by this estimate."
+    return f"--max-dollars {max_dollars:g}{gone} will not do: ${missing:.4g} more are needed."
