@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from vlreward.command_lines import read_curate_config
+from vlreward.command_lines import read_curate_config, read_train_config
 from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import ConfigError
@@ -45,3 +47,10 @@ def test_models_that_the_first_stage_does_not_ask_are_refused() -> None:
     words = ["--data", "pairs.jsonl", "--output", "run", "--describer", "openai:gpt-4o"]
     with pytest.raises(ConfigError, match="--describer"):
         read_curate_config(words)
+
+
+@pytest.mark.parametrize("read", [read_curate_config, read_train_config])
+def test_a_flag_given_twice_is_refused_lest_the_first_be_lost(read: Callable[..., object]) -> None:
+    words = ["--data", "one.jsonl", "--data=two.jsonl", "--output", "run"]
+    with pytest.raises(ConfigError, match="--data 2 times"):
+        read(["scratch", *words] if read is read_train_config else words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from itertools import chain
@@ -38,6 +39,7 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     """The arguments of `vlreward curate`, and what they configure; raises ConfigError."""
     from vlreward.curation.config import CurateConfig
 
+    _refuse_twice(arguments)
     with _sources_in_one_word():
         given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
     _refuse_unused(given)
@@ -218,6 +220,7 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
     First a recipe's name or `--from FILE`, then flags that change single values. Raises
     ConfigError; help and flags that do not parse end the program as tyro does.
     """
+    _refuse_twice(arguments)
     base, rest = _base_config(list(arguments))
     with _sources_in_one_word():
         config = tyro.cli(
@@ -237,6 +240,20 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
             mend="Name the preference data to train on.",
         )
     return config
+
+
+def _refuse_twice(arguments: Sequence[str]) -> None:
+    """Raises ConfigError for a flag given twice, of which only the last would count."""
+    flags = Counter(word.split("=")[0] for word in arguments if word.startswith("--"))
+    for flag, number in flags.items():
+        if number > 1:
+            raise ConfigError(
+                "flag-twice",
+                value=f"{flag} {number} times",
+                place="command line",
+                expected="each flag once",
+                mend=f"Give all its values after one: {flag} A B …",
+            )
 
 
 def _base_config(arguments: list[str]) -> tuple[TrainConfig, list[str]]:
