@@ -195,8 +195,10 @@ class MiniatureRewardArguments:
     """The run folder."""
     num_pictures: int = 24_000
     """Pictures to learn from."""
-    num_text_pairs: int = 18_000
+    num_text_pairs: int = 12_000
     """Pairs without pictures to learn from."""
+    batch_size: int = 64
+    """Pairs a step; few pictures are learnt sooner in smaller batches."""
     seed: int = 0
     """Of the head's weights, the pictures and their order."""
 

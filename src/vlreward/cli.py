@@ -262,6 +262,7 @@ def _miniature_reward(arguments: list[str]) -> int:
         base=given.base,
         num_pictures=given.num_pictures,
         num_text_pairs=given.num_text_pairs,
+        batch_size=given.batch_size,
         seed=given.seed,
         command=command,
     )

@@ -124,7 +124,12 @@ class _Opening:
         journal = self._stack.enter_context(ReplyJournal(self._folder / JOURNAL))
         journal.forget_failures(OUTAGES)
         self.replied = self._stack.enter_context(self._resources.progress.phase("Replies"))
-        calls = Calls(journal=journal, budget=self._resources.budget, environment=environment)
+        calls = Calls(
+            journal=journal,
+            budget=self._resources.budget,
+            environment=environment,
+            needs_replies=False,
+        )
         return Means(calls=calls, environment=environment, progress=self.replied)
 
 

@@ -51,7 +51,13 @@ def miniature_base(*, output: str, seed: int = 0, num_pictures: int = 90_000) ->
 
 
 def miniature(
-    *, data: str, validation: str, output: str, base: str = "miniature-base", seed: int = 0
+    *,
+    data: str,
+    validation: str,
+    output: str,
+    base: str = "miniature-base",
+    batch_size: int = 32,
+    seed: int = 0,
 ) -> TrainConfig:
     """The paper's two stages on pairs of the world, the vision encoder frozen."""
     return TrainConfig(
@@ -65,11 +71,13 @@ def miniature(
                 name="multimodal",
                 select="multimodal",
                 epochs=1,
-                batch_size=32,
+                batch_size=batch_size,
                 learning_rate=1e-3,
                 warmup_ratio=0.05,
             ),
-            StageConfig(name="multimodal-and-text", epochs=1, batch_size=32, learning_rate=5e-4),
+            StageConfig(
+                name="multimodal-and-text", epochs=1, batch_size=batch_size, learning_rate=5e-4
+            ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),
         seed=seed,

@@ -23,7 +23,6 @@ from vlreward.workflows.world_exam import HEADINGS, ExamResult, WorldExam
 from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
 from vlreward.world.preferences import make_pairs, make_text_pairs
-from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Split
 
 _NUM_VALIDATION_PICTURES = 153
@@ -31,8 +30,6 @@ _NUM_VALIDATION_TEXT_PAIRS = 60
 _NUM_EXAM_PICTURES = 3060
 _NUM_EXAM_TEXT_PAIRS = 1800
 _EXAM_SEED = 0
-_TEXT_FAMILIES_TO_LEARN = (*TEXT_FAMILIES, *["text arithmetic"] * 3)
-"""Sums take more examples than the rest."""
 
 
 def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:
@@ -50,6 +47,7 @@ def make_reward_model(
     base: str,
     num_pictures: int,
     num_text_pairs: int,
+    batch_size: int = 32,
     seed: int,
     command: Sequence[str],
 ) -> RewardModel:
@@ -80,6 +78,7 @@ def make_reward_model(
         validation=str(validation_file),
         output=str(output),
         base=base,
+        batch_size=batch_size,
         seed=seed,
     )
     return train(config, command=command)
@@ -165,6 +164,5 @@ def _write_pairs(
     path: Path, *, split: Split, num_pictures: int, num_text_pairs: int, seed: int
 ) -> None:
     pairs = [one.pair for one in make_pairs(num_pictures=num_pictures, seed=seed, split=split)]
-    families = _TEXT_FAMILIES_TO_LEARN if split == "train" else tuple(TEXT_FAMILIES)
-    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split, families=families)
+    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split)
     write_parquet([*pairs, *(one.pair for one in texts)], path)
