@@ -350,7 +350,7 @@ def test_a_run_that_read_nothing_may_be_started_otherwise(tmp_path, sources):
 @pytest.mark.parametrize("place", ["new/folder/run", "empty"])
 def test_a_first_start_that_fails_leaves_nothing(tmp_path, place):
     (tmp_path / "empty").mkdir()
-    unknown = write_rows(tmp_path / "unknown.jsonl", [{"what": "else"}])
+    unknown = write_rows(tmp_path / "unknown.jsonl", {"what": "else"})
     with pytest.raises(DataError, match="format-unknown"):
         curate(tmp_path, unknown, name=place)
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", unknown]
@@ -366,7 +366,7 @@ def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, so
 
 def test_input_without_one_pair_is_refused_with_the_reasons_and_leaves_nothing(tmp_path, capfd):
     rows = [row(f"e{number}", "Empty?", " ", images=[]) for number in range(3)]
-    data = write_rows(tmp_path / "none.jsonl", [row("p", " ", images=[]), *rows])
+    data = write_rows(tmp_path / "none.jsonl", row("p", " ", images=[]), *rows)
     with pytest.raises(DataError, match="4 rows, none of them a pair") as caught:
         curate(tmp_path, data, name="new/run")
     assert caught.value.code == "no-pairs"
