@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
 
 import pytest
 
-from vlreward.command_lines import read_curate_config, read_train_config
+from vlreward.command_lines import read_curate_config, read_eval_arguments, read_train_config
 from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import ConfigError
@@ -54,3 +56,17 @@ def test_a_flag_given_twice_is_refused_lest_the_first_be_lost(read: Callable[...
     words = ["--data", "one.jsonl", "--data=two.jsonl", "--output", "run"]
     with pytest.raises(ConfigError, match="--data 2 times"):
         read(["scratch", *words] if read is read_train_config else words)
+
+
+def test_a_flag_of_eval_counts_once_but_for_what_may_be_many() -> None:
+    words = ["--data", "a.jsonl", "--model", "miniature", "--output", "run"]
+    given = read_eval_arguments([*words, "--data", "b.jsonl"])
+    assert len([*chain(*given.data)]) == 2
+    with pytest.raises(ConfigError, match="--max-dollars 2 times"):
+        read_eval_arguments([*words, "--max-dollars", "1", "--max_dollars=9"])
+
+
+def test_a_recipe_beside_a_file_is_called_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="three-stages; expected no such recipe") as caught:
+        read_curate_config(["three-stages", "--from", str(tmp_path / "config.yaml")])
+    assert "change the file" in caught.value.mend

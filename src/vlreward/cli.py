@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tyro
 
@@ -29,9 +28,6 @@ from vlreward.command_lines import (
 )
 from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
 from vlreward.sources.spec import parse_source
-
-if TYPE_CHECKING:
-    pass
 
 _HELP = """\
 vlreward: build, judge and use reward models for vision-language models.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
@@ -99,12 +99,17 @@ def _refuse_unused(given: CurateArguments) -> None:
         return
     for one in fields(given):
         if one.name not in used and getattr(given, one.name) != one.default:
+            is_recipe = one.name == "recipe"
+            beside_file = given.from_ is not None
             raise ConfigError(
                 "flag-unused",
-                value=f"--{one.name.replace('_', '-')}",
+                value=given.recipe if is_recipe else f"--{one.name.replace('_', '-')}",
                 place="command line",
-                expected=f"no such flag beside {where}, which does not take it",
-                mend="Leave it out, write it into the file, or name the recipe three-stages.",
+                expected=f"no such {'recipe' if is_recipe else 'flag'} beside {where}, which does "
+                "not take it",
+                mend="Leave it out, or change the file."
+                if beside_file
+                else "Leave it out, or name the recipe three-stages.",
             )
 
 
@@ -186,6 +191,7 @@ def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
 
 def read_eval_arguments(arguments: Sequence[str]) -> EvalArguments:
     """The arguments of `vlreward eval`; raises ConfigError for flags that contradict each other."""
+    _refuse_twice(arguments, but={"--benchmark", "--data", "--model"})
     with _sources_in_one_word():
         given = tyro.cli(EvalArguments, args=arguments, prog="vlreward eval")
     if given.compare:
@@ -242,11 +248,12 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
     return config
 
 
-def _refuse_twice(arguments: Sequence[str]) -> None:
+def _refuse_twice(arguments: Sequence[str], *, but: Collection[str] = ()) -> None:
     """Raises ConfigError for a flag given twice, of which only the last would count."""
-    flags = Counter(word.split("=")[0] for word in arguments if word.startswith("--"))
+    words = [word.split("=")[0] for word in arguments if word.startswith("--")]
+    flags = Counter(word.replace("_", "-") for word in words)
     for flag, number in flags.items():
-        if number > 1:
+        if number > 1 and flag not in but:
             raise ConfigError(
                 "flag-twice",
                 value=f"{flag} {number} times",

@@ -209,6 +209,19 @@ def test_rows_without_a_reply_go_where_that_is_asked_for(tmp_path):
     assert reasons == {"identical": 1, "not-judged-rate-limited": 3}
 
 
+def test_after_dry_runs_a_folder_is_free_for_any_run(tmp_path, capsys):
+    command = one_pair(tmp_path)
+    for judge in ("openai:gpt-4o-mini", "openai:gpt-4o", "openai:gpt-4o"):
+        assert run([*command, "--judge", judge, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("drop-ambiguous: 2 calls") == 3
+    assert run(command) == 0
+    stored = (tmp_path / "run" / "command.json").read_text()
+    assert "--dry-run" not in stored and not (tmp_path / "run" / ".rehearsed").exists()
+    assert run([*command, "--dry-run"]) == 0
+    with pytest.raises(ConfigError, match="run-differs"):
+        run([*command, "--judge", "openai:gpt-4o", "--dry-run"])
+
+
 def test_a_dry_run_needs_no_key(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     data = tmp_path / "pairs.jsonl"

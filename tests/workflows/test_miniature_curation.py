@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,4 +52,7 @@ def test_a_double_is_found_if_either_row_went() -> None:
     gone = Entry(step="drop-similar", reason="similar", source="world", place="", row_id=row_id)
     share = {one.fault: one.share for one in what_was_found(planted, [gone])}[copy.fault]
     assert share.num_right == 1
+    rewritten = replace(gone, step="regenerate-weak", reason="chosen-regenerated")
+    share = {one.fault: one.share for one in what_was_found(planted, [rewritten])}[copy.fault]
+    assert share.num_right == 0
     assert truth_of(planted).num_pictures >= 17

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vlreward.curation.config import CurateConfig
+from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.curation import three_stages
@@ -46,3 +47,15 @@ def test_paths_become_absolute_and_names_stay(
     assert steps["decontaminate"].benchmarks[0].path == f"{tmp_path}/benchmark.jsonl"
     assert steps["regenerate-weak"].surrogate.model == f"{tmp_path}/model"
     assert anchored(found) == found
+
+
+def test_a_model_that_the_process_loads_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qwen").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name, wanted in (("./qwen", str(tmp_path / "qwen")), ("owner/qwen", "owner/qwen")):
+        step = DropAmbiguous(judge=parse_endpoint(f"local:{name}"))
+        source = SourceConfig(path="a.jsonl")
+        [found] = anchored(CurateConfig(data=(source,), steps=(step,), output="run")).steps
+        assert found == replace(step, judge=parse_endpoint(f"local:{wanted}"))

@@ -28,7 +28,7 @@ from vlreward.durable import (
     write_text_atomically,
 )
 from vlreward.embedding.hashed import HashedEmbedder
-from vlreward.errors import DataError
+from vlreward.errors import ConfigError, DataError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import HOW_ASKED
 from vlreward.generation.journal import ReplyJournal
@@ -54,6 +54,8 @@ from vlreward.workflows.plan import Plan
 from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
 
 _SHARD_PAIRS = 10_000
+_REHEARSED = ".rehearsed"
+"""In the folder of a run of which there were dry runs only."""
 _NOTHING_TO_DO = "Nothing to do: the run was finished before."
 
 
@@ -102,9 +104,10 @@ def plan_calls(
     """What the calls of each step will take, before any is made.
 
     Sources are read and steps without calls are done, as the run itself will find them. Nothing is
-    planned for a run that is finished. Raises as the run would, but needs no keys.
+    planned for a run that is finished. A folder that knows dry runs only is free for any other
+    configuration. Raises as the run would, but needs no keys.
     """
-    with Progress() as progress, _held(config, command=command):
+    with Progress() as progress, _held(config, command=command, rehearses=True):
         if _set_of(config).exists():
             progress.say(_NOTHING_TO_DO)
             return Plan(steps={})
@@ -129,7 +132,9 @@ class _Run(NamedTuple):
 
 
 @contextmanager
-def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
+def _held(
+    config: CurateConfig, *, command: Sequence[str], rehearses: bool = False
+) -> Iterator[None]:
     """The run's folder, for this process alone; a run that cannot begin leaves nothing in it.
 
     Raises Interrupted at a signal.
@@ -137,9 +142,13 @@ def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
     output = Path(config.output)
     kept = "Finished steps and all replies are kept"
     with kept_at_signals("curation", kept=kept), only_writer(output):
+        _forget_rehearsal(config)
+        is_rehearsal = rehearses and not (output / "config.yaml").exists()
         run = RunFolder.create(
             output, config=anchored(config), command=command, clock=time.time, free=HOW_ASKED
         )
+        if is_rehearsal:
+            write_text_atomically(output / _REHEARSED, "")
         work = output.absolute() / "work"
         try:
             refuse_other_run(config, work)
@@ -148,7 +157,21 @@ def _held(config: CurateConfig, *, command: Sequence[str]) -> Iterator[None]:
             if not (work / "read").exists() and not _set_of(config).exists():
                 shutil.rmtree(work, ignore_errors=True)
                 run.withdraw()
+                (output / _REHEARSED).unlink(missing_ok=True)
             raise
+
+
+def _forget_rehearsal(config: CurateConfig) -> None:
+    """Lets go of dry runs; what they read and found stays if it was for this configuration."""
+    output = Path(config.output)
+    if not (output / _REHEARSED).exists():
+        return
+    RunFolder(output, clock=time.time).withdraw()
+    try:
+        refuse_other_run(config, output / "work")
+    except ConfigError:
+        shutil.rmtree(output / "work")
+    (output / _REHEARSED).unlink()
 
 
 def _set_of(config: CurateConfig) -> Path:

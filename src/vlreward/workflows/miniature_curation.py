@@ -7,7 +7,7 @@ be rehearsed; what should be found is known row by row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from vlreward.curation import ledger
-from vlreward.curation.config import CurateConfig
 from vlreward.curation.ledger import Entry
 from vlreward.durable import write_json_atomically
 from vlreward.errors import require
@@ -34,6 +33,7 @@ from vlreward.world.planting import ORIGINAL, FaultShares, PlantedPair, plant
 from vlreward.world.preferences import make_pairs, make_text_pairs
 from vlreward.world.topics import Split
 
+_STEPS_ON_DOUBLES = ("drop-identical", "drop-similar")
 _JUDGE = RoleConfig(error_rate=0.05, input_price=2.5, output_price=10.0)
 _WRITER = RoleConfig(error_rate=0.1, input_price=2.5, output_price=10.0)
 
@@ -54,7 +54,6 @@ def curate_miniature(
     seed: int,
     port: int,
     command: Sequence[str],
-    configure: Callable[..., CurateConfig] = miniature_curation,
 ) -> Path:
     """Draws a set with faults, curates it in all stages and tells what was found of the faults.
 
@@ -70,7 +69,7 @@ def curate_miniature(
     with only_writer(output):
         files = write_planted(planted, output / "data", drawn=drawn)
     with WorldEndpoint(truth_of(planted), endpoint_config(port=port)) as endpoint:
-        config = configure(data=files, output=str(output), base_url=endpoint.base_url)
+        config = miniature_curation(data=files, output=str(output), base_url=endpoint.base_url)
         folder = curate_sets(config, command=command)
     found = what_was_found(planted, ledger.read(folder / "ledger.parquet"))
     write_json_atomically(
@@ -137,16 +136,18 @@ def write_planted(
 def what_was_found(planted: Iterable[PlantedPair], entries: Iterable[Entry]) -> list[Found]:
     """Of each fault, which share of its rows was dropped or changed.
 
-    A double counts as found if it or the row that it repeats went.
+    A double counts as found if it went, or the row that it repeats went as a double.
     """
+    entries = list(entries)
     gone = {(one.source, one.row_id): one.reason for one in entries}
+    repeated = {one.row_id: one.reason for one in entries if one.step in _STEPS_ON_DOUBLES}
     reasons: dict[str, Counter[str]] = {}
     outcomes: dict[str, list[bool]] = {}
     for one in planted:
         origin = one.pair.origin
         reason = gone.get((origin.source, origin.row_id))
         if reason is None and origin.source != ORIGINAL:
-            reason = gone.get((ORIGINAL, origin.row_id))
+            reason = repeated.get(origin.row_id)
         outcomes.setdefault(one.fault, []).append(reason is not None)
         if reason is not None:
             reasons.setdefault(one.fault, Counter())[reason] += 1

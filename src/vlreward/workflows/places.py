@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from vlreward.curation.config import AnyStep, CurateConfig
 from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.regenerate_weak import RegenerateWeak
+from vlreward.generation.config import EndpointConfig
 from vlreward.sources.config import SourceConfig
 
 
@@ -29,6 +31,12 @@ def anchored_model(name: str) -> str:
 
 
 def _anchored_step(step: AnyStep) -> AnyStep:
+    loaded: dict[str, Any] = {
+        one.name: replace(asked, model=anchored_model(asked.model))
+        for one in fields(step)
+        if isinstance(asked := getattr(step, one.name), EndpointConfig) and asked.is_in_process
+    }
+    step = replace(step, **loaded)
     if isinstance(step, Decontaminate):
         return replace(step, benchmarks=tuple(map(_anchored_source, step.benchmarks)))
     if isinstance(step, RegenerateWeak) and step.surrogate.model is not None:
