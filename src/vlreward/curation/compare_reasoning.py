@@ -84,7 +84,8 @@ class CompareReasoning:
     against_chosen: bool = False
     """Whether each answer is also compared with the chosen one of the prompt's row."""
     num_votes: int = 1
-    """How many people have to decide a task."""
+    """How many people have to decide a task; annotators that are simulated have a number of their
+    own."""
     annotators: SimulatedAnnotators | None = None
     """Programs that decide in the place of people, for a rehearsal."""
     seed: int = 0

@@ -24,13 +24,15 @@ class DropAmbiguous:
 
     Rows that do not say how confident they were are shown to a judge model, where there is one, in
     both orders of their answers: those go in which it sees no difference, or another one when the
-    order is swapped, or the other answer as the better one, and those about which it does not
-    answer. Without a judge model such rows stay.
+    order is swapped, or the other answer as the better one, those about which it is less confident
+    than `min_confidence`, and those about which it does not answer. Without a judge model such rows
+    stay.
     """
 
     name: Literal["drop-ambiguous"] = "drop-ambiguous"
     min_confidence: float = SURE
-    """Least confidence, such as the share of the votes: of three, two are .67."""
+    """Least confidence, such as the share of the votes: of three, two are .67; or what a judge
+    model says of its own."""
     min_margin: float = 0.0
     """Least difference of the judge's scores, on the sources' own scales."""
     judge: EndpointConfig | None = None
