@@ -256,6 +256,21 @@ def test_the_set_opens_with_datasets_by_its_folder(tmp_path, sources):
         assert sizes == [(240, 240)] * len(list(pair.pictures))
         said = published["chosen"][0]["content"]
         assert said == [{"type": "text", "text": pair.chosen.text}]
+    other = curate(tmp_path, sources[0], name="other")
+    opened = datasets.load_dataset(str(other), split="train", cache_dir=str(tmp_path / "cache"))
+    assert set(opened["id"]) == {one.id for one in kept(other).values()} != set(pairs)
+
+
+@pytest.mark.parametrize("damage", ["x", "{}"])
+def test_a_damaged_note_of_a_step_is_refused_with_its_mend(tmp_path, sources, damage):
+    folder = curate(tmp_path, *sources)
+    shutil.rmtree(folder)
+    note = folder.parent / "work" / "02-drop-similar" / "found.json"
+    note.write_text(damage)
+    with pytest.raises(DataError, match="folder-damaged"):
+        curate(tmp_path, *sources)
+    note.unlink()
+    assert curate(tmp_path, *sources) == folder
 
 
 def test_a_set_of_texts_opens_as_plain_messages_without_pictures(tmp_path):

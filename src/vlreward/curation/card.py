@@ -22,6 +22,7 @@ tags: [vlreward, preference, reward-model]
 configs:
 - config_name: default
   data_files: data/*.parquet
+  description: content {digest}
 ---
 
 # {title}
@@ -91,6 +92,7 @@ class Funnel:
 def card(
     *,
     title: str,
+    digest: str,
     command: Sequence[str],
     funnel: Funnel,
     kept: Iterable[Content],
@@ -98,9 +100,14 @@ def card(
     entries: Sequence[Entry],
     texts: Mapping[str, Content],
 ) -> str:
-    """The card as Markdown; `texts` are pairs by id, for the examples."""
+    """The card as Markdown; `texts` are pairs by id, for the examples.
+
+    `digest` tells the content from all others: `datasets` takes two local folders of one name whose
+    cards configure the same for one data set, and gives what it read first.
+    """
     return _CARD.format(
         title=title,
+        digest=digest,
         num_kept=funnel.num_kept,
         origin=_origin(funnel),
         command=shlex.join(command),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from vlreward.curation.calls import AskedModel
 from vlreward.curation.frames import Frame, daft
@@ -18,7 +18,7 @@ from vlreward.curation.ledger import Entry
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome, PaidStep, Step
 from vlreward.curation.working_set import read_in, rows_of
 from vlreward.durable import AtomicFolder, make_folder, write_bytes_atomically
-from vlreward.errors import Waiting
+from vlreward.errors import DataError, Waiting
 from vlreward.generation.estimate import Estimate
 from vlreward.progress import Progress
 
@@ -138,7 +138,7 @@ def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
     """What the step finds, looked for at most once."""
     done = bench.folder / _FOUND
     if done.exists():
-        return _NOTE.validate_json(done.read_bytes())
+        return _read_note(done)
     make_folder(bench.folder)
     outcome = step(rows, bench=bench)
     found = _Found(
@@ -153,6 +153,20 @@ def _found(step: Step, rows: Frame, *, bench: Bench) -> _Found:
         _write_added(outcome, rows, folder=found.added, step=step.name)
     write_bytes_atomically(done, _NOTE.dump_json(found))
     return found
+
+
+def _read_note(path: Path) -> _Found:
+    try:
+        return _NOTE.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise DataError(
+            "folder-damaged",
+            value=first["msg"],
+            place=str(path),
+            expected="what the step found, as it was written",
+            mend="Remove this file: the step is done anew, with the replies that are known.",
+        ) from error
 
 
 def _write_added(outcome: Outcome, rows: Frame, *, folder: Path, step: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -92,9 +93,13 @@ def curate_sets(
         ) as run:
             curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
             with AtomicFolder(finished) as folder:
-                _publish(folder, rows=run.rows, curated=curated, read=run.read, command=command)
+                num_kept = _publish(
+                    folder, rows=run.rows, curated=curated, read=run.read, command=command
+                )
                 for form in config.exports:
                     _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
+            if num_kept == 0:
+                progress.say("Warning: nothing is left; the ledger says why each row went.")
     return finished
 
 
@@ -237,8 +242,8 @@ def _embedder(name: str) -> Embedder:
 
 def _publish(
     folder: Path, *, rows: Frame, curated: Curated, read: ReadIn, command: Sequence[str]
-) -> None:
-    """Writes the set, its ledger and its card."""
+) -> int:
+    """Writes the set, its ledger and its card; returns the number of pairs in the set."""
     funnel = Funnel(num_read=read.num_read, num_refused=len(read.refused), passed=curated.passed)
     entries = [*read.refused, *curated.entries]
     assert funnel.num_kept + len(entries) == funnel.num_read + funnel.num_added, (
@@ -253,6 +258,7 @@ def _publish(
                 write_bytes_atomically(folder / file.name, file.read_bytes())
     text = card(
         title=folder.parent.name,
+        digest=_digest(folder / "data"),
         command=command,
         funnel=funnel,
         kept=map(_content, _columns(curated.rows)),
@@ -261,6 +267,7 @@ def _publish(
         texts=_texts(rows, entries) | _texts(curated.rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
+    return funnel.num_kept
 
 
 def _export(
@@ -289,6 +296,15 @@ def _write_shards(pairs: Iterator[PreferencePair], folder: Path, *, has_pictures
         if len(shard) < _SHARD_PAIRS:
             return
         number += 1
+
+
+def _digest(data: Path) -> str:
+    """Sixteen hex digits that tell the shards' content."""
+    total = hashlib.sha256()
+    for path in sorted(data.iterdir()):
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def _columns(rows: Frame) -> Iterator[dict[str, object]]:
