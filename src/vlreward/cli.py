@@ -26,7 +26,7 @@ from vlreward.command_lines import (
     read_train_config,
     write_config,
 )
-from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
+from vlreward.errors import ConfigError, DataError, VlrewardError
 from vlreward.sources.spec import parse_source
 
 _HELP = """\
@@ -81,8 +81,9 @@ def main() -> None:
         code = 1
     except KeyboardInterrupt:
         code = 130
-    if code in (Interrupted.exit_code, 130) and "daft" in sys.modules:
-        # Daft's threads still compute, and abort where Python ends before them.
+    if "daft" in sys.modules:
+        # Its threads may still compute after a signal, even one that Daft itself took, and crash
+        # where Python ends before them.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
