@@ -221,8 +221,8 @@ def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
     assert [step.name for step in config.steps] == [
         "drop-identical",
         "drop-similar",
-        "drop-ambiguous",
         "decontaminate",
+        "drop-ambiguous",
     ]
     assert config.output == str(tmp_path / "again")
     assert (

@@ -121,10 +121,13 @@ def first_stage_steps(
     benchmarks: str | Sequence[str | SourceConfig] = (),
     judge: EndpointConfig | None = None,
 ) -> tuple[AnyStep, ...]:
-    """What drops doubles, look-alikes and unsure labels, and what benchmarks hold, if any."""
-    steps: tuple[AnyStep, ...] = (DropIdentical(), DropSimilar(), DropAmbiguous(judge=judge))
+    """What drops doubles, look-alikes, what benchmarks hold, if any, and unsure labels.
+
+    No judge is paid for a row that a benchmark holds.
+    """
     named = parse_sources(benchmarks)
-    return (*steps, Decontaminate(benchmarks=named)) if named else steps
+    contaminated = (Decontaminate(benchmarks=named),) if named else ()
+    return DropIdentical(), DropSimilar(), *contaminated, DropAmbiguous(judge=judge)
 
 
 def second_stage_steps(
