@@ -60,6 +60,17 @@ def test_a_call_counts_as_money_that_may_be_gone_until_it_is_settled(tmp_path):
         assert journal.money().total == 2.5
 
 
+def test_replies_are_flushed_to_the_disk_also_after_a_note_that_failed(tmp_path):
+    statements = []
+    with journal_at(tmp_path) as journal:
+        journal._database.set_trace_callback(statements.append)
+        with pytest.raises(DataError, match="journal-unusable"):
+            journal.sending("a", dollars=None)
+        journal.record(asked(), REPLY)
+    pragmas = [one for one in statements if "synchronous" in one]
+    assert pragmas == ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"]
+
+
 def test_means_are_of_one_kind_of_prompt_and_of_counted_replies(tmp_path):
     with journal_at(tmp_path) as journal:
         assert journal.means(kind="test", model="m") is None

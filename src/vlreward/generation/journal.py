@@ -221,9 +221,10 @@ class ReplyJournal:
         """Executes a statement that a kill cannot undo but a power cut can, for speed."""
         with self._explained():
             self._database.execute("PRAGMA synchronous = NORMAL")
-            cursor = self._database.execute(statement, values)
-            self._database.execute("PRAGMA synchronous = FULL")
-        return cursor
+            try:
+                return self._database.execute(statement, values)
+            finally:
+                self._database.execute("PRAGMA synchronous = FULL")
 
     def _pragma(self, name: str) -> int:
         return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
