@@ -128,8 +128,7 @@ def test_no_cap_is_ever_passed_whatever_fails(tmp_path_factory, seed, cap, num_r
     ("act", "may_be_billed"),
     [
         (Fails(status=429), False),
-        (Fails(status=503), False),
-        (Fails(status=422), False),
+        *((Fails(status=status), False) for status in (408, 409, 422, 425, 503)),
         (Drops(sent=False), False),
         (Drops(sent=True), True),
         (Fails(status=500), True),
