@@ -7,12 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.generation.making import DOLLARS_PER_REPLY, connect, journal_at, request
+from tests.generation.making import (
+    DOLLARS_PER_REPLY,
+    connect,
+    journal_at,
+    picture,
+    request,
+    user,
+)
 from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import ask
 from vlreward.generation.outcomes import Reply
+from vlreward.generation.requests import ChatRequest
 from vlreward.generation.scripted import Drops, Fails, Hangs, Says, ScriptedEndpoint, Tears
+from vlreward.pictures import admit
 
 WORST_CASE = (1024 * 8.0 + 250 * 2.0) / 1e6
 """More than a short request can cost."""
@@ -192,6 +201,39 @@ def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
         connection = connect(picky, journal, max_attempts=2, max_concurrency=4)
         results = ask(requests, connection=connection)
     assert Counter(isinstance(one, Reply) for one in results.values()) == {True: 32, False: 8}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Fails(status=400), Fails(status=400, code="content_filter"), Says(text=None)],
+    ids=["rejected", "refusal", "empty"],
+)
+def test_an_answer_of_any_sort_ends_a_row_of_failures(tmp_path, answer):
+    requests = [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        picky = ScriptedEndpoint(
+            lambda call: answer if int(call.text) % 5 == 0 else Fails(status=503)
+        )
+        connection = connect(picky, journal, max_attempts=1, max_concurrency=1)
+        results = ask(requests, connection=connection)
+        assert journal.count() == len(results) == 40
+
+
+def test_a_picture_that_went_away_says_nothing_of_an_endpoint_that_is_down(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(picture().data)
+    lost = admit(path)
+    path.unlink()
+    contents = [one for number in range(8) for one in ((str(number),), (str(number), lost))]
+    mixed = [
+        ChatRequest(messages=(user(*one),), model="m", max_output_tokens=5) for one in contents
+    ]
+    with journal_at(tmp_path) as journal:
+        connection = connect(
+            lambda call: Fails(status=503), journal, max_attempts=1, max_concurrency=1
+        )
+        with pytest.raises(EndpointError, match="8 requests in a row"):
+            ask(mixed, connection=connection)
 
 
 def test_a_run_that_needs_replies_asks_all_and_then_says_which_are_missing(tmp_path):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
 _MOST_OUTAGES = 8
-"""So many requests in a row without any reply are the endpoint's fault, not theirs."""
+"""So many requests in a row without any answer are the endpoint's fault, not theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +221,8 @@ class _Asker:
                     self._record(key, request, failure)
                 if is_outage:
                     self._refuse_outage(failure)
+                elif failure.reason != "picture":
+                    self._num_outages = 0
                 return Outcome(key, failure)
             await asyncio.sleep(wait)
 
