@@ -192,6 +192,18 @@ def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(t
         assert len(up.calls) == 30 and all(isinstance(one, Reply) for one in results.values())
 
 
+def test_an_outage_leaves_what_earlier_runs_set_aside(tmp_path):
+    first, second = request("first"), [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        down = ScriptedEndpoint(lambda call: Fails(status=503))
+        connection = connect(down, journal, max_attempts=1)
+        set_aside = ask([first], connection=connection)[first.key]
+        with pytest.raises(EndpointError, match="in a row without a reply"):
+            ask(second, connection=connection)
+        assert journal.find(first.key) == set_aside
+        assert journal.count() == 1
+
+
 def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
     requests = [request(str(number)) for number in range(40)]
     with journal_at(tmp_path) as journal:

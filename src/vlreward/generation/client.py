@@ -192,7 +192,7 @@ class _Asker:
         self._pricing = pricing
         self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
         self._num_outages = 0
-        self._unanswered: list[Failure] = []
+        self._unanswered: dict[str, Failure] = {}
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -220,7 +220,7 @@ class _Asker:
                 if not (is_outage and self._connection.needs_replies):
                     self._record(key, request, failure)
                 if is_outage:
-                    self._refuse_outage(failure)
+                    self._refuse_outage(key, failure)
                 elif failure.reason != "picture":
                     self._num_outages = 0
                 return Outcome(key, failure)
@@ -316,13 +316,13 @@ class _Asker:
             time=self._connection.clock(),
         )
 
-    def _refuse_outage(self, failure: Failure) -> None:
+    def _refuse_outage(self, key: str, failure: Failure) -> None:
         """Stops a run whose requests fail one after the other; those will be asked again."""
-        self._unanswered.append(failure)
+        self._unanswered[key] = failure
         self._num_outages += 1
         if self._num_outages < _MOST_OUTAGES:
             return
-        self._journal.forget_failures(OUTAGES)
+        self._journal.forget_failures(OUTAGES, keys=self._unanswered)
         raise EndpointError(
             "endpoint-down",
             value=f"{self._num_outages} requests in a row without a reply ({failure.detail})",
@@ -335,12 +335,12 @@ class _Asker:
         """Stops a run that needs replies if some requests got none, though all were asked."""
         if not self._connection.needs_replies or not self._unanswered:
             return
-        reasons = Counter(one.reason for one in self._unanswered).most_common()
+        failures = list(self._unanswered.values())
+        reasons = Counter(one.reason for one in failures).most_common()
         said = ", ".join(f"{number} {reason}" for reason, number in reasons)
         raise EndpointError(
             "endpoint-unanswered",
-            value=f"{len(self._unanswered)} requests without a reply: {said} "
-            f"({self._unanswered[-1].detail})",
+            value=f"{len(failures)} requests without a reply: {said} ({failures[-1].detail})",
             place=f"{self._endpoint.model} at {self._endpoint.base_url}",
             expected="a reply to each request, or a final refusal",
             mend="Run again to ask these again: all others are kept. With --drop-unanswered the "
