@@ -288,8 +288,9 @@ def test_what_arrived_before_ctrl_c_is_in_the_journal(journal):
     assert len(arrived) < 20
 
 
-def test_a_run_that_is_left_cancels_its_calls_and_counts_them_at_their_worst(journal):
-    budget = Budget(10.0)
+@pytest.mark.parametrize("cap", [10.0, None], ids=["cap", "no cap"])
+def test_a_run_that_is_left_cancels_its_calls_and_counts_them_at_their_worst(journal, cap):
+    budget = Budget(cap)
     scripted = ScriptedEndpoint(lambda call: Says(text="ok") if call.text == "0" else Hangs())
     connection = connect(scripted, journal, budget=budget)
     requests = [request(str(number)) for number in range(5)]

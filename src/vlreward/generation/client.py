@@ -22,7 +22,7 @@ from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
 from vlreward.generation.requests import ChatRequest
-from vlreward.generation.tokens import estimated_input_tokens, worst_case
+from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
 from vlreward.progress import Advance
 
@@ -226,7 +226,9 @@ class _Asker:
                 return Outcome(key, failure)
             await asyncio.sleep(wait)
 
-    async def _attempt(self, key: str, request: ChatRequest, worst: float) -> _Attempt | None:
+    async def _attempt(
+        self, key: str, request: ChatRequest, worst: float | None
+    ) -> _Attempt | None:
         """One call within the limits on calls and money; None where there is no money for it.
 
         Between the arrival of a completion and `ask`'s recording it nothing is awaited, so no
@@ -234,12 +236,12 @@ class _Asker:
         """
         now = asyncio.get_running_loop().time
         async with self._limit.slot() as call:
-            reservation = await self._budget.reserve(worst)
+            reservation = await self._budget.reserve(worst or 0.0)
             if reservation is None:
                 return None
-            dollars: float | None = worst
+            dollars = worst
             try:
-                send = self._journal.sending(key, dollars=worst) if worst > 0 else None
+                send = self._journal.sending(key, dollars=worst) if worst else None
                 started = now()
                 result = await self._sender.send(request)
                 dollars = self._settled(result, send=send, worst=worst)
@@ -251,16 +253,22 @@ class _Asker:
                 self._limit.overloaded(call)
         return _Attempt(result, dollars, send, now() - started)
 
-    def _worst_dollars(self, request: ChatRequest) -> float:
-        """What to set aside for a call; nothing without a cap."""
-        if self._budget.max_dollars is None or self._pricing is None:
-            return 0.0
+    def _worst_dollars(self, request: ChatRequest) -> float | None:
+        """The most that a call can cost, cap or none: a later run's cap counts it too.
+
+        None where that is not known. With a cap raises ConfigError for pictures of unknown rule.
+        """
+        if self._pricing is None:
+            return None
+        has_cap = self._budget.max_dollars is not None
+        if not has_cap and any(request.pictures) and guesses_pictures(self._endpoint):
+            return None
         return self._pricing(*worst_case(request, endpoint=self._endpoint))
 
     def _settled(
-        self, result: Completion | Setback, *, send: int | None, worst: float
+        self, result: Completion | Setback, *, send: int | None, worst: float | None
     ) -> float | None:
-        """What the call cost, at its worst where that is not known."""
+        """What the call cost, at its worst where that is not known; None if neither is."""
         if isinstance(result, Setback):
             if not result.maybe_billed and send is not None:
                 self._journal.not_billed(send)
@@ -351,9 +359,11 @@ class _Asker:
         spent = f"${self._budget.spent:.4f} of ${self._budget.max_dollars:.4f} are spent"
         return Failure(reason="budget", detail=spent, attempts=num_attempts)
 
-    def _refuse_overrun(self, attempt: _Attempt, worst: float) -> None:
+    def _refuse_overrun(self, attempt: _Attempt, worst: float | None) -> None:
         """Stops a run whose worst cases are none, before it passes the cap."""
-        if self._budget.max_dollars is None or (attempt.dollars or 0.0) <= worst * (1 + 1e-9):
+        if self._budget.max_dollars is None or worst is None:
+            return
+        if (attempt.dollars or 0.0) <= worst * (1 + 1e-9):
             return
         raise ConfigError(
             "worst-case-exceeded",
