@@ -35,7 +35,7 @@ def ask_everything(folder: Path, url: str) -> int:
         connection = Connection(
             endpoint=endpoint(base_url=url, max_concurrency=MAX_CONCURRENCY, max_attempts=1),
             journal=journal,
-            budget=Budget(100.0, spent=journal.money().total),
+            budget=Budget(spent=journal.money().total),
         )
         results = ask([request(f"q{n}") for n in range(NUM_REQUESTS)], connection=connection)
     return 0 if len(results) == NUM_REQUESTS else 1

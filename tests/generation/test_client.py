@@ -107,8 +107,6 @@ def test_what_is_sent_is_the_request_and_its_settings(journal):
         (Says(text=None), "empty"),
         (Says(text=" \n", finish_reason="length"), "empty"),
         (Fails(status=400, message="too long"), "rejected"),
-        (Fails(status=408), "rejected"),
-        (Fails(status=409), "rejected"),
         (Fails(status=413), "rejected"),
         (Fails(status=422), "rejected"),
     ],
@@ -129,8 +127,7 @@ def test_the_reason_in_words_is_what_the_endpoint_said(journal):
     ("act", "reason"),
     [
         (Fails(status=429), "rate-limited"),
-        (Fails(status=500), "server-error"),
-        (Fails(status=503), "server-error"),
+        *((Fails(status=status), "server-error") for status in (408, 409, 425, 500, 503)),
         (Hangs(), "timeout"),
         (Tears(), "torn-reply"),
         (Tears(body=b""), "torn-reply"),
@@ -291,8 +288,9 @@ def test_what_arrived_before_ctrl_c_is_in_the_journal(journal):
     assert len(arrived) < 20
 
 
-def test_a_run_that_is_left_cancels_its_calls_and_counts_them_at_their_worst(journal):
-    budget = Budget(10.0)
+@pytest.mark.parametrize("cap", [10.0, None], ids=["cap", "no cap"])
+def test_a_run_that_is_left_cancels_its_calls_and_counts_them_at_their_worst(journal, cap):
+    budget = Budget(cap)
     scripted = ScriptedEndpoint(lambda call: Says(text="ok") if call.text == "0" else Hangs())
     connection = connect(scripted, journal, budget=budget)
     requests = [request(str(number)) for number in range(5)]

@@ -6,6 +6,7 @@ from tests.generation.making import connect, endpoint, journal_at, pair, request
 from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import ask
+from vlreward.generation.config import IN_PROCESS
 from vlreward.generation.estimate import Estimate, estimate
 from vlreward.generation.scripted import Says
 from vlreward.generation.verdicts import pair_requests
@@ -87,6 +88,13 @@ def test_the_minutes_are_the_journals_time_a_call_over_the_calls_at_once(journal
     ask([request(str(number)) for number in range(10)], connection=connection)
     more = [request(str(number)) for number in range(10, 110)]
     assert estimate(more, endpoint=connection.endpoint, journal=journal).minutes == pytest.approx(2)
+
+
+def test_a_model_in_this_process_answers_one_request_after_the_other(journal):
+    asked = endpoint(base_url=IN_PROCESS, expected_output_tokens=100)
+    requests = [request(text) for text in "ab"]
+    foretold = estimate(requests, endpoint=asked, journal=journal)
+    assert foretold.minutes == pytest.approx(2 * 3 / 60)
 
 
 def test_a_price_that_is_not_known_is_refused(journal):

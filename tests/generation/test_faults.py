@@ -7,15 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.generation.making import DOLLARS_PER_REPLY, connect, journal_at, request
+from tests.generation.making import (
+    DOLLARS_PER_REPLY,
+    connect,
+    journal_at,
+    picture,
+    request,
+    user,
+)
 from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.budget import Budget
 from vlreward.generation.client import ask
-from vlreward.generation.outcomes import Reply
+from vlreward.generation.journal import Money
+from vlreward.generation.outcomes import Failure, Reply
+from vlreward.generation.requests import ChatRequest
 from vlreward.generation.scripted import Drops, Fails, Hangs, Says, ScriptedEndpoint, Tears
+from vlreward.pictures import admit
 
 WORST_CASE = (1024 * 8.0 + 250 * 2.0) / 1e6
 """More than a short request can cost."""
+CAPS = pytest.mark.parametrize("cap", [1.0, None], ids=["cap", "no cap"])
 
 
 def faulty(seed, *, refusals):
@@ -90,11 +101,14 @@ def test_a_cap_is_kept_with_64_calls_at_once_and_a_larger_one_goes_on(tmp_path):
 @settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**32),
-    cap=st.floats(0, 40 * WORST_CASE),
+    cap=st.none() | st.floats(0, 40 * WORST_CASE),
     num_requests=st.integers(1, 80),
 )
 def test_no_cap_is_ever_passed_whatever_fails(tmp_path_factory, seed, cap, num_requests):
-    """Calls that died after being sent count in full: the provider may have billed them."""
+    """Calls that died after being sent count in full: the provider may have billed them.
+
+    They count without a cap too, for that of a later run.
+    """
     rng = random.Random(seed)
     billed = 0.0
     acts = [Fails(status=429), Fails(status=500), Hangs(), Tears(), Drops(sent=True)]
@@ -116,20 +130,20 @@ def test_no_cap_is_ever_passed_whatever_fails(tmp_path_factory, seed, cap, num_r
         requests = [request(str(number)) for number in range(num_requests)]
         results = ask(
             requests,
-            connection=connect(script, journal, budget=budget, timeout_seconds=5, max_attempts=3),
+            connection=connect(script, journal, budget=budget, timeout_seconds=5, max_attempts=6),
         )
         assert len(results) == num_requests
         assert billed <= budget.spent + 1e-9
-        assert budget.spent <= cap + 1e-9
+        assert cap is None or budget.spent <= cap + 1e-9
         assert journal.money().total == pytest.approx(budget.spent)
 
 
+@CAPS
 @pytest.mark.parametrize(
     ("act", "may_be_billed"),
     [
         (Fails(status=429), False),
-        (Fails(status=503), False),
-        (Fails(status=422), False),
+        *((Fails(status=status), False) for status in (408, 409, 422, 425, 503)),
         (Drops(sent=False), False),
         (Drops(sent=True), True),
         (Fails(status=500), True),
@@ -138,10 +152,10 @@ def test_no_cap_is_ever_passed_whatever_fails(tmp_path_factory, seed, cap, num_r
     ],
 )
 def test_a_call_without_a_reply_counts_in_full_where_it_may_have_been_billed(
-    tmp_path, act, may_be_billed
+    tmp_path, act, may_be_billed, cap
 ):
     with journal_at(tmp_path) as journal:
-        budget = Budget(1.0)
+        budget = Budget(cap)
         ask(
             [request()],
             connection=connect(lambda call: act, journal, budget=budget, max_attempts=1),
@@ -150,12 +164,44 @@ def test_a_call_without_a_reply_counts_in_full_where_it_may_have_been_billed(
         assert budget.spent in (0.0, journal.money().maybe_billed)
 
 
-def test_a_reply_without_counted_tokens_costs_its_worst_case(tmp_path):
+@CAPS
+def test_a_reply_without_counted_tokens_costs_its_worst_case(tmp_path, cap):
     silent = Says(text="ok", input_tokens=None)
     with journal_at(tmp_path) as journal:
-        budget = Budget(1.0)
+        budget = Budget(cap)
         ask([request()], connection=connect(lambda call: silent, journal, budget=budget))
         assert 1024 * 8e-6 < budget.spent == journal.money().billed < WORST_CASE
+
+
+@pytest.mark.parametrize("act", [Says(text="ok", input_tokens=None), Hangs()])
+def test_a_cap_counts_what_earlier_starts_without_one_may_have_cost(tmp_path, act):
+    requests = [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        ask(requests[:6], connection=connect(lambda call: act, journal, max_attempts=1))
+        scripted = ScriptedEndpoint(lambda call: Says(text="ok"))
+        budget = Budget(7 * WORST_CASE, spent=journal.money().total)
+        results = ask(requests[6:], connection=connect(scripted, journal, budget=budget))
+        assert 0 < len(scripted.calls) < 10
+        assert {one.reason for one in results.values() if isinstance(one, Failure)} == {"budget"}
+
+
+@pytest.mark.parametrize(
+    ("act", "dollars"),
+    [
+        (Says(text="ok"), pytest.approx(DOLLARS_PER_REPLY)),
+        (Says(text="ok", input_tokens=None), None),
+        (Hangs(), None),
+    ],
+)
+def test_without_a_cap_pictures_of_unknown_price_are_asked_about_and_never_said_to_be_free(
+    tmp_path, act, dollars
+):
+    shown = ChatRequest(messages=(user(picture()),), model="scripted", max_output_tokens=5)
+    with journal_at(tmp_path) as journal:
+        connection = connect(lambda call: act, journal, max_attempts=1)
+        (result,) = ask([shown], connection=connection).values()
+        assert result.dollars == dollars
+        assert journal.money() == Money(result.dollars or 0.0, 0.0)
 
 
 def test_a_call_dearer_than_its_worst_case_stops_a_capped_run_and_is_kept(tmp_path):
@@ -184,6 +230,18 @@ def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(t
         assert len(up.calls) == 30 and all(isinstance(one, Reply) for one in results.values())
 
 
+def test_an_outage_leaves_what_earlier_runs_set_aside(tmp_path):
+    first, second = request("first"), [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        down = ScriptedEndpoint(lambda call: Fails(status=503))
+        connection = connect(down, journal, max_attempts=1)
+        set_aside = ask([first], connection=connection)[first.key]
+        with pytest.raises(EndpointError, match="in a row without a reply"):
+            ask(second, connection=connection)
+        assert journal.find(first.key) == set_aside
+        assert journal.count() == 1
+
+
 def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
     requests = [request(str(number)) for number in range(40)]
     with journal_at(tmp_path) as journal:
@@ -193,6 +251,39 @@ def test_a_few_failures_among_replies_are_those_of_their_requests(tmp_path):
         connection = connect(picky, journal, max_attempts=2, max_concurrency=4)
         results = ask(requests, connection=connection)
     assert Counter(isinstance(one, Reply) for one in results.values()) == {True: 32, False: 8}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Fails(status=400), Fails(status=400, code="content_filter"), Says(text=None)],
+    ids=["rejected", "refusal", "empty"],
+)
+def test_an_answer_of_any_sort_ends_a_row_of_failures(tmp_path, answer):
+    requests = [request(str(number)) for number in range(40)]
+    with journal_at(tmp_path) as journal:
+        picky = ScriptedEndpoint(
+            lambda call: answer if int(call.text) % 5 == 0 else Fails(status=503)
+        )
+        connection = connect(picky, journal, max_attempts=1, max_concurrency=1)
+        results = ask(requests, connection=connection)
+        assert journal.count() == len(results) == 40
+
+
+def test_a_picture_that_went_away_says_nothing_of_an_endpoint_that_is_down(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(picture().data)
+    lost = admit(path)
+    path.unlink()
+    contents = [one for number in range(8) for one in ((str(number),), (str(number), lost))]
+    mixed = [
+        ChatRequest(messages=(user(*one),), model="m", max_output_tokens=5) for one in contents
+    ]
+    with journal_at(tmp_path) as journal:
+        connection = connect(
+            lambda call: Fails(status=503), journal, max_attempts=1, max_concurrency=1
+        )
+        with pytest.raises(EndpointError, match="8 requests in a row"):
+            ask(mixed, connection=connection)
 
 
 def test_a_run_that_needs_replies_asks_all_and_then_says_which_are_missing(tmp_path):

@@ -60,6 +60,17 @@ def test_a_call_counts_as_money_that_may_be_gone_until_it_is_settled(tmp_path):
         assert journal.money().total == 2.5
 
 
+def test_replies_are_flushed_to_the_disk_also_after_a_note_that_failed(tmp_path):
+    statements = []
+    with journal_at(tmp_path) as journal:
+        journal._database.set_trace_callback(statements.append)
+        with pytest.raises(DataError, match="journal-unusable"):
+            journal.sending("a", dollars=None)
+        journal.record(asked(), REPLY)
+    pragmas = [one for one in statements if "synchronous" in one]
+    assert pragmas == ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"]
+
+
 def test_means_are_of_one_kind_of_prompt_and_of_counted_replies(tmp_path):
     with journal_at(tmp_path) as journal:
         assert journal.means(kind="test", model="m") is None
@@ -86,6 +97,17 @@ def test_forgotten_failures_are_asked_again_and_their_cost_stays_counted(tmp_pat
         assert journal.find("f") is None
         assert journal.find("t") is not None
         assert journal.find("r") == REPLY
+        assert journal.money().total == 0.75
+
+
+def test_failures_of_other_requests_are_not_forgotten(tmp_path):
+    with journal_at(tmp_path) as journal:
+        for key in "abc":
+            journal.record(asked(key), FAILURE)
+        assert journal.forget_failures(["refusal"], keys=[]) == 0
+        assert journal.forget_failures(["refusal"], keys=["a", "b", "?"]) == 2
+        assert journal.forget_failures(["empty"], keys=["c"]) == 0
+        assert [journal.find(key) for key in "abc"] == [None, None, FAILURE]
         assert journal.money().total == 0.75
 
 

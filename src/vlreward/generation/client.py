@@ -22,7 +22,7 @@ from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
 from vlreward.generation.requests import ChatRequest
-from vlreward.generation.tokens import estimated_input_tokens, worst_case
+from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
 from vlreward.progress import Advance
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
 _MOST_OUTAGES = 8
-"""So many requests in a row without any reply are the endpoint's fault, not theirs."""
+"""So many requests in a row without any answer are the endpoint's fault, not theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +192,7 @@ class _Asker:
         self._pricing = pricing
         self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
         self._num_outages = 0
-        self._unanswered: list[Failure] = []
+        self._unanswered: dict[str, Failure] = {}
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -220,11 +220,15 @@ class _Asker:
                 if not (is_outage and self._connection.needs_replies):
                     self._record(key, request, failure)
                 if is_outage:
-                    self._refuse_outage(failure)
+                    self._refuse_outage(key, failure)
+                elif failure.reason != "picture":
+                    self._num_outages = 0
                 return Outcome(key, failure)
             await asyncio.sleep(wait)
 
-    async def _attempt(self, key: str, request: ChatRequest, worst: float) -> _Attempt | None:
+    async def _attempt(
+        self, key: str, request: ChatRequest, worst: float | None
+    ) -> _Attempt | None:
         """One call within the limits on calls and money; None where there is no money for it.
 
         Between the arrival of a completion and `ask`'s recording it nothing is awaited, so no
@@ -232,12 +236,12 @@ class _Asker:
         """
         now = asyncio.get_running_loop().time
         async with self._limit.slot() as call:
-            reservation = await self._budget.reserve(worst)
+            reservation = await self._budget.reserve(worst or 0.0)
             if reservation is None:
                 return None
-            dollars: float | None = worst
+            dollars = worst
             try:
-                send = self._journal.sending(key, dollars=worst) if worst > 0 else None
+                send = self._journal.sending(key, dollars=worst) if worst else None
                 started = now()
                 result = await self._sender.send(request)
                 dollars = self._settled(result, send=send, worst=worst)
@@ -249,16 +253,22 @@ class _Asker:
                 self._limit.overloaded(call)
         return _Attempt(result, dollars, send, now() - started)
 
-    def _worst_dollars(self, request: ChatRequest) -> float:
-        """What to set aside for a call; nothing without a cap."""
-        if self._budget.max_dollars is None or self._pricing is None:
-            return 0.0
+    def _worst_dollars(self, request: ChatRequest) -> float | None:
+        """The most that a call can cost, cap or none: a later run's cap counts it too.
+
+        None where that is not known. With a cap raises ConfigError for pictures of unknown rule.
+        """
+        if self._pricing is None:
+            return None
+        has_cap = self._budget.max_dollars is not None
+        if not has_cap and any(request.pictures) and guesses_pictures(self._endpoint):
+            return None
         return self._pricing(*worst_case(request, endpoint=self._endpoint))
 
     def _settled(
-        self, result: Completion | Setback, *, send: int | None, worst: float
+        self, result: Completion | Setback, *, send: int | None, worst: float | None
     ) -> float | None:
-        """What the call cost, at its worst where that is not known."""
+        """What the call cost, at its worst where that is not known; None if neither is."""
         if isinstance(result, Setback):
             if not result.maybe_billed and send is not None:
                 self._journal.not_billed(send)
@@ -314,13 +324,13 @@ class _Asker:
             time=self._connection.clock(),
         )
 
-    def _refuse_outage(self, failure: Failure) -> None:
+    def _refuse_outage(self, key: str, failure: Failure) -> None:
         """Stops a run whose requests fail one after the other; those will be asked again."""
-        self._unanswered.append(failure)
+        self._unanswered[key] = failure
         self._num_outages += 1
         if self._num_outages < _MOST_OUTAGES:
             return
-        self._journal.forget_failures(OUTAGES)
+        self._journal.forget_failures(OUTAGES, keys=self._unanswered)
         raise EndpointError(
             "endpoint-down",
             value=f"{self._num_outages} requests in a row without a reply ({failure.detail})",
@@ -333,12 +343,12 @@ class _Asker:
         """Stops a run that needs replies if some requests got none, though all were asked."""
         if not self._connection.needs_replies or not self._unanswered:
             return
-        reasons = Counter(one.reason for one in self._unanswered).most_common()
+        failures = list(self._unanswered.values())
+        reasons = Counter(one.reason for one in failures).most_common()
         said = ", ".join(f"{number} {reason}" for reason, number in reasons)
         raise EndpointError(
             "endpoint-unanswered",
-            value=f"{len(self._unanswered)} requests without a reply: {said} "
-            f"({self._unanswered[-1].detail})",
+            value=f"{len(failures)} requests without a reply: {said} ({failures[-1].detail})",
             place=f"{self._endpoint.model} at {self._endpoint.base_url}",
             expected="a reply to each request, or a final refusal",
             mend="Run again to ask these again: all others are kept. With --drop-unanswered the "
@@ -349,9 +359,11 @@ class _Asker:
         spent = f"${self._budget.spent:.4f} of ${self._budget.max_dollars:.4f} are spent"
         return Failure(reason="budget", detail=spent, attempts=num_attempts)
 
-    def _refuse_overrun(self, attempt: _Attempt, worst: float) -> None:
+    def _refuse_overrun(self, attempt: _Attempt, worst: float | None) -> None:
         """Stops a run whose worst cases are none, before it passes the cap."""
-        if self._budget.max_dollars is None or (attempt.dollars or 0.0) <= worst * (1 + 1e-9):
+        if self._budget.max_dollars is None or worst is None:
+            return
+        if (attempt.dollars or 0.0) <= worst * (1 + 1e-9):
             return
         raise ConfigError(
             "worst-case-exceeded",

@@ -99,6 +99,6 @@ def _call(
         input_tokens=into,
         output_tokens=out,
         dollars=pricing(round(into), round(out)),
-        minutes=seconds / 60 / endpoint.max_concurrency,
+        minutes=seconds / 60 / (1 if endpoint.is_in_process else endpoint.max_concurrency),
         is_guess=mean is None,
     )

@@ -7,6 +7,7 @@ process holds the file at a time; the system frees it when the process dies.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -150,21 +151,24 @@ class ReplyJournal:
             )
             self._database.execute("DELETE FROM sends WHERE number = ?", (send,))
 
-    def forget_failures(self, reasons: Collection[Reason]) -> int:
+    def forget_failures(
+        self, reasons: Collection[Reason], *, keys: Collection[str] | None = None
+    ) -> int:
         """Lets requests that failed for these reasons be asked again; gives how many.
 
-        What they cost stays counted.
+        With `keys`, only those of these requests. What they cost stays counted.
         """
-        places = ", ".join("?" * len(reasons))
+        chosen = "reason IN (SELECT value FROM json_each(:reasons))"
+        if keys is not None:
+            chosen += " AND key IN (SELECT value FROM json_each(:keys))"
+        values = {"reasons": json.dumps(list(reasons)), "keys": json.dumps(list(keys or ()))}
         with self._transaction():
             self._database.execute(
                 "INSERT INTO sends (key, dollars) SELECT key, dollars FROM failures "
-                f"WHERE reason IN ({places}) AND dollars > 0",
-                tuple(reasons),
+                f"WHERE {chosen} AND dollars > 0",
+                values,
             )
-            cursor = self._database.execute(
-                f"DELETE FROM failures WHERE reason IN ({places})", tuple(reasons)
-            )
+            cursor = self._database.execute(f"DELETE FROM failures WHERE {chosen}", values)
         return cursor.rowcount
 
     def count(self) -> int:
@@ -221,9 +225,10 @@ class ReplyJournal:
         """Executes a statement that a kill cannot undo but a power cut can, for speed."""
         with self._explained():
             self._database.execute("PRAGMA synchronous = NORMAL")
-            cursor = self._database.execute(statement, values)
-            self._database.execute("PRAGMA synchronous = FULL")
-        return cursor
+            try:
+                return self._database.execute(statement, values)
+            finally:
+                self._database.execute("PRAGMA synchronous = FULL")
 
     def _pragma(self, name: str) -> int:
         return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])

@@ -27,6 +27,8 @@ _NO_KEY = "none"
 """What the library is given for an endpoint without keys, lest it takes one from elsewhere."""
 _STOPPING = (401, 402, 403, 404)
 _NOT_TAKEN = (503, 529)
+_PASSING = (408, 409, 425)
+"""Refusals of the moment, not of the request: it came too slowly, at a wrong time, too early."""
 _OVERLOADED = (429, 503, 529)
 _FILTERED = ("content_filter", "content_policy_violation")
 _LONGEST_DETAIL = 500
@@ -187,11 +189,11 @@ class Caller:
         if error.code in _FILTERED:
             return Setback(reason="refusal", detail=self._shown(error.message), is_final=True)
         has_no_money = error.code == "insufficient_quota"
-        retried = (status == 429 and not has_no_money) or status >= 500
+        reason = _reason(status)
         return Setback(
-            reason=_reason(status),
+            reason=reason,
             detail=self._shown(error.message),
-            is_final=not retried,
+            is_final=reason == "rejected" or has_no_money,
             maybe_billed=status >= 500 and status not in _NOT_TAKEN,
             is_overload=status in _OVERLOADED,
             stops_run=status in _STOPPING or has_no_money,
@@ -229,7 +231,7 @@ class Caller:
 def _reason(status: int) -> Reason:
     if status == 429:
         return "rate-limited"
-    return "server-error" if status >= 500 else "rejected"
+    return "server-error" if status >= 500 or status in _PASSING else "rejected"
 
 
 def _named(error: BaseException) -> str:
