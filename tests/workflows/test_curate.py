@@ -201,38 +201,6 @@ def test_a_run_is_the_same_from_every_working_directory(tmp_path, sources, monke
     assert run(["curate", "--from", "config.yaml"]) == 0
 
 
-def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
-    folder = curate(tmp_path, *sources)
-    run_folder = folder.parent
-    assert "is in the set: from first, row a4" in show_pair("a4", run_folder)
-    similar = next(one for one in ledger.read(folder / "ledger.parquet") if one.reason == "similar")
-    assert "drop-similar dropped it as similar (cosine" in show_pair(similar.id, run_folder)
-    assert f"It stands for {similar.id}" in show_pair(similar.because, folder)
-    assert "read dropped it as answer-empty" in show_pair(f"{sources[0]}:5", run_folder)
-    assert "is in the set: from first, row a4" in show_pair(f"{sources[0]}:4", run_folder)
-    with pytest.raises(DataError, match="pair-unknown"):
-        show_pair("z9", run_folder)
-    with pytest.raises(DataError, match="ledger-missing"):
-        show_pair("a4", tmp_path)
-
-
-@pytest.mark.parametrize("named", [{}, {"source": "own"}])
-def test_refused_and_dropped_rows_of_a_source_have_its_one_name(tmp_path, named):
-    rows = [
-        row("kept", "Is 7 a prime?", images=[]),
-        row("torn", "Empty?", " ", images=[]),
-        row("unsure", "Is 9 a prime?", images=[], confidence=0.5),
-    ]
-    folder = tmp_path / "set: v2 (id 5)"
-    folder.mkdir()
-    data = write_rows(folder / "rows.jsonl", *({**one, **named} for one in rows))
-    refused, dropped = ledger.read(curate(tmp_path, data) / "ledger.parquet")
-    assert refused.source == dropped.source == named.get("source", "rows")
-    assert (refused.place, refused.row_id) == (f"{data}:2", "torn")
-    assert refused.detail.startswith("chosen: white space or nothing; expected an answer")
-    assert dropped.place == f"{data}:3"
-
-
 def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
     folder = curate(tmp_path, *sources, benchmarks=[str(benchmark(tmp_path))])
     arguments = ["--from", str(folder.parent / "config.yaml"), "--output", str(tmp_path / "again")]
