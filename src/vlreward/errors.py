@@ -35,8 +35,13 @@ class VlrewardError(Exception):
         super().__init__(code)
 
     def __str__(self) -> str:
+        return f"{self.place}: {self.said}"
+
+    @property
+    def said(self) -> str:
+        """The message without the place."""
         found = _shorten(self.value)
-        return f"{self.place}: {found}; expected {self.expected}. {self.mend} [{self.code}]"
+        return f"{found}; expected {self.expected}. {self.mend} [{self.code}]"
 
     def at(self, place: str) -> Self:
         """The same error with a more exact place in front of its own."""
@@ -53,10 +58,17 @@ class ConfigError(VlrewardError):
 
 
 class DataError(VlrewardError):
-    """A row or a file of data cannot be used; `row_id` is the row's own id, where it has one."""
+    """A row or a file of data cannot be used.
+
+    Of a row, `row_id` is its own id, where it has one, `row_place` its place, `row_source` what its
+    source is called, and `row_field` what of it is wrong; as far as whoever read it knows them.
+    """
 
     exit_code = 3
     row_id: str | None = None
+    row_place: str | None = None
+    row_source: str | None = None
+    row_field: str = ""
 
 
 class PictureError(DataError):

@@ -3,6 +3,7 @@ import itertools
 import pytest
 
 from tests.curation.making import drawing, pair, reasons, run, saved
+from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.drop_identical import DropIdentical
 from vlreward.curation.working_set import pairs_of
 
@@ -100,3 +101,25 @@ def test_a_picture_is_part_of_the_prompt(tmp_path):
         for shown, name in ((red, "a"), (blue, "b"))
     )
     assert not dropped(tmp_path, one, other)
+
+
+@pytest.mark.parametrize("unsure", [{"margin": 0.0}, {"confidence": 0.5}, {"margin": -1.0}])
+def test_unsure_rows_do_not_outvote_a_sure_person(tmp_path, unsure):
+    person = pair(chosen="Five.", rejected="Three.", place="person", kind="human", confidence=1.0)
+    rows = [pair(place="a", **unsure), pair(place="b", **unsure), person]
+    out = run(rows, tmp_path, DropIdentical(), DropAmbiguous())
+    assert reasons(out.entries) == {"a": "contradicted", "b": "contradicted"}
+    assert {one.detail for one in out.entries} == {"1 votes to 0 for the other answer"}
+    assert [one.origin.place for one in pairs_of(out.rows)] == ["person"]
+
+
+def test_among_unsure_rows_alone_the_majority_holds(tmp_path):
+    swapped = pair(chosen="Five.", rejected="Three.", place="other", confidence=0.5)
+    rows = [pair(place="a", margin=0.0), pair(place="b", margin=0.0), swapped]
+    assert dropped(tmp_path, *rows) == {"b": "identical", "other": "contradicted"}
+
+
+def test_an_unsure_row_breaks_no_tie_of_sure_ones(tmp_path):
+    swapped = pair(chosen="Five.", rejected="Three.", place="other")
+    rows = [pair(place="a"), pair(place="b", margin=0.0), swapped]
+    assert dropped(tmp_path, *rows) == dict.fromkeys(("a", "b", "other"), "contradictory")

@@ -125,3 +125,8 @@ def test_twice_drops_no_more_than_once(tmp_path):
     once = list(pairs_of(run(rows, tmp_path / "1", DropSimilar()).rows))
     again = run(once, tmp_path / "2", DropSimilar())
     assert len(once) == 1 and not again.entries
+
+
+def test_of_rows_that_differ_in_nothing_one_stays(tmp_path):
+    out = run([pair(place="a"), pair(place="a")], tmp_path, DropSimilar())
+    assert [one.reason for one in out.entries] == ["similar"]

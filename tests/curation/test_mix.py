@@ -43,6 +43,11 @@ def test_no_source_has_more_than_its_share_or_its_rows(tmp_path, rows):
     assert sources == {"a": 5, "b": 30, "c": 10}
 
 
+def test_a_share_of_less_than_a_row_is_one_row(tmp_path, rows):
+    sources, *_ = mixed(rows, tmp_path, max_rows=50, max_source_share=0.01)
+    assert sources == {"a": 1, "b": 1, "c": 1}
+
+
 def test_modalities_have_their_shares_of_the_size(tmp_path, rows):
     _, pictures, text, _ = mixed(
         rows, tmp_path, max_rows=40, modality_shares={"picture": 0.7, "text": 0.3}

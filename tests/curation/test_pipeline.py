@@ -129,17 +129,16 @@ def test_a_folder_may_have_the_signs_of_patterns_in_its_name(tmp_path):
 
 def test_rows_that_are_no_pairs_go_to_the_ledger_with_file_row_and_reason(tmp_path):
     refused = DataError(
-        "answer-empty", value="nothing", place="x.jsonl:3: chosen", expected="text", mend="Drop it."
+        "answer-empty", value="nothing", place="x.jsonl:3", expected="text", mend="Drop it."
     )
     lone = pair(chosen="\ud800", place="x.jsonl:4")
     read = read_in([("x.jsonl", [pair(), refused, lone])], tmp_path / "read")
     assert read.num_read == 3 and rows_of(tmp_path / "read").count_rows() == 1
-    assert [(one.reason, one.source) for one in read.refused] == [
-        ("answer-empty", "x.jsonl"),
-        ("text-surrogate", "x.jsonl"),
+    assert [(one.reason, one.source, one.place) for one in read.refused] == [
+        ("text-surrogate", "set", "x.jsonl:4"),
+        ("answer-empty", "x.jsonl", "x.jsonl:3"),
     ]
-    assert [one.place for one in read.refused] == ["x.jsonl:3", "x.jsonl:4"]
-    assert "expected text" in read.refused[0].detail
+    assert read.refused[1].detail == "nothing; expected text. Drop it. [answer-empty]"
 
 
 def test_a_ledger_comes_back_and_counts(tmp_path):

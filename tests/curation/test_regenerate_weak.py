@@ -175,6 +175,20 @@ def test_each_row_is_scored_once_by_a_model_that_has_not_seen_its_prompt(tmp_pat
     assert {"row", "id", "fold", "chosen", "rejected"} <= set(scores.column_names)
 
 
+def test_the_published_scores_are_the_same_in_any_order_of_reading(tmp_path, rows):
+    twice = [replace(rows[1], origin=replace(rows[1].origin, place="again")), *rows]
+    with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:
+        one, other = (
+            run(tmp_path / name, order, endpoint, Fitter(unreadable=rows[5].rejected.text))
+            for name, order in (("one", twice), ("other", twice[::-1]))
+        )
+    published = one.exhibits[0].table
+    assert published.read_bytes() == other.exhibits[0].table.read_bytes()
+    found = pq.read_table(published)
+    assert found.column_names == ["id", "fold", "chosen", "rejected"]
+    assert found["id"].to_pylist() == sorted(pair.id for pair in twice)
+
+
 def test_what_an_earlier_start_scored_and_wrote_is_not_done_again(tmp_path, rows):
     fitter = Fitter()
     with WorldEndpoint(truth(), WorldEndpointConfig()) as endpoint:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +17,13 @@ from tests.workflows.sets import digests, row
 from vlreward.cli import run
 from vlreward.command_lines import read_curate_config
 from vlreward.curation import ledger
+from vlreward.curation.mix import Mix
 from vlreward.errors import CheckpointError, ConfigError, DataError, MissingExtraError
 from vlreward.recipes.curation import first_stage
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import read_preferences
 from vlreward.sources.spec import parse_source
-from vlreward.workflows.curate import curate_sets
+from vlreward.workflows.curate import curate_sets, plan_calls
 from vlreward.workflows.curation_sources import refuse_doubles
 from vlreward.workflows.show import show_pair
 
@@ -199,21 +201,6 @@ def test_a_run_is_the_same_from_every_working_directory(tmp_path, sources, monke
     assert run(["curate", "--from", "config.yaml"]) == 0
 
 
-def test_show_says_why_a_pair_is_there_or_is_not(tmp_path, sources):
-    folder = curate(tmp_path, *sources)
-    run_folder = folder.parent
-    assert "is in the set: from first, row a4" in show_pair("a4", run_folder)
-    similar = next(one for one in ledger.read(folder / "ledger.parquet") if one.reason == "similar")
-    assert "drop-similar dropped it as similar (cosine" in show_pair(similar.id, run_folder)
-    assert f"It stands for {similar.id}" in show_pair(similar.because, folder)
-    assert "read dropped it as answer-empty" in show_pair(f"{sources[0]}:5", run_folder)
-    assert "is in the set: from first, row a4" in show_pair(f"{sources[0]}:4", run_folder)
-    with pytest.raises(DataError, match="pair-unknown"):
-        show_pair("z9", run_folder)
-    with pytest.raises(DataError, match="ledger-missing"):
-        show_pair("a4", tmp_path)
-
-
 def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
     folder = curate(tmp_path, *sources, benchmarks=[str(benchmark(tmp_path))])
     arguments = ["--from", str(folder.parent / "config.yaml"), "--output", str(tmp_path / "again")]
@@ -369,6 +356,18 @@ def test_a_first_start_that_fails_leaves_nothing(tmp_path, place):
     with pytest.raises(DataError, match="format-unknown"):
         curate(tmp_path, unknown, name=place)
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", unknown]
+
+
+def test_a_cap_for_a_source_that_is_not_there_is_refused_and_may_be_mended(tmp_path, sources):
+    def config(name):
+        plain = first_stage(data=[str(one) for one in sources], output=str(tmp_path / "run"))
+        return replace(plain, steps=(*plain.steps, Mix(max_source_rows={name: 1})))
+
+    for start in (curate_sets, plan_calls):
+        with pytest.raises(ConfigError, match="sources of the rows: first, second") as caught:
+            start(config("frist"), command=[])
+        assert (caught.value.code, caught.value.value) == ("source-unknown", "frist")
+    assert set(kept(curate_sets(config("second"), command=[]))) == {"a1", "a2", "a4", "b3"}
 
 
 def test_an_encoder_that_is_none_is_refused_before_anything_is_read(tmp_path, sources):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from vlreward.curation.frames import Frame, daft
-from vlreward.curation.rows import RANK_COLUMNS, Row, rank
+from vlreward.curation.rows import RANK_COLUMNS, Row, is_unsure, rank
 from vlreward.curation.steps import Bench, Drop, Outcome
 
 _COLUMNS = ("row", "chosen_key", "rejected_key", *RANK_COLUMNS)
@@ -21,7 +22,7 @@ class DropIdentical:
     White space and Unicode's ways to write a letter do not count; a row whose answers differ in
     nothing else goes as `answers-identical`. Where the rows disagree on which answer is better, the
     majority holds and the others go as `contradicted`; without a majority all of them go as
-    `contradictory`.
+    `contradictory`. Rows whose judges were unsure have a vote only where no other row has one.
     """
 
     name: Literal["drop-identical"] = "drop-identical"
@@ -58,17 +59,24 @@ def _settle(group: Sequence[Row]) -> Iterator[Drop]:
     if group[0]["chosen_key"] == group[0]["rejected_key"]:
         yield from (Drop(row=row["row"], reason="answers-identical") for row in group)
         return
-    sides: dict[bool, list[Row]] = {True: [], False: []}
-    for row in group:
-        sides[row["chosen_key"] < row["rejected_key"]].append(row)
-    fewer, more = sorted(sides.values(), key=len)
-    if len(fewer) == len(more):
-        detail = f"{len(more)} for either answer"
+    voters = [row for row in group if not is_unsure(row)] or group
+    votes = Counter(_answer(row) for row in voters)
+    [(better, more), *others] = votes.most_common()
+    fewer = others[0][1] if others else 0
+    if more == fewer:
+        detail = f"{more} for either answer"
         yield from (Drop(row=row["row"], reason="contradictory", detail=detail) for row in group)
         return
-    best = more[0]
-    for row in more[1:]:
+    best, *same = [row for row in group if _answer(row) == better]
+    for row in same:
         yield Drop(row=row["row"], reason="identical", because=best["id"])
-    detail = f"{len(more)} rows to {len(fewer)} prefer the other answer"
-    for row in fewer:
-        yield Drop(row=row["row"], reason="contradicted", because=best["id"], detail=detail)
+    detail = f"{more} votes to {fewer} for the other answer"
+    for row in group:
+        if _answer(row) != better:
+            yield Drop(row=row["row"], reason="contradicted", because=best["id"], detail=detail)
+
+
+def _answer(row: Row) -> str:
+    """The key of the answer that the row prefers."""
+    key: str = row["chosen_key"]
+    return key

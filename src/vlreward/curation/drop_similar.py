@@ -89,7 +89,7 @@ def _keep_the_best(rows: Sequence[Row], alike: Iterable[Near]) -> list[Drop]:
         if at in dropped:
             continue
         for other, similarity in neighbours[at].items():
-            if other not in dropped and rank(rows[other]) > rank(rows[at]):
+            if other not in dropped:
                 dropped[other] = Drop(
                     row=rows[other]["row"],
                     reason="similar",

@@ -40,15 +40,15 @@ class Count(NamedTuple):
 
 
 def refused(error: DataError, *, source: str) -> Entry:
-    """The entry of a row that could not be read."""
-    place, _, detail = str(error).partition(": ")
+    """The entry of a row that could not be read; `source` is its source where it names none."""
+    field = f"{error.row_field}: " if error.row_field else ""
     return Entry(
         step="read",
         reason=error.code,
-        source=source,
-        place=place.partition(" (id ")[0],
+        source=error.row_source or source,
+        place=error.place if error.row_place is None else error.row_place,
         row_id=error.row_id,
-        detail=detail,
+        detail=f"{field}{error.said}",
     )
 
 

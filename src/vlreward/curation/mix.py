@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from vlreward import markdown
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import hash_of
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome
-from vlreward.errors import require
+from vlreward.errors import ConfigError, require
 
 Modality = Literal["picture", "text"]
 
@@ -33,7 +33,8 @@ class Mix:
     max_rows: int | None = None
     """The most rows that stay."""
     max_source_share: float | None = None
-    """The most rows of any one source, as a share of `max_rows`, or where that is unset of all."""
+    """The most rows of any one source, as a share of `max_rows`, or where that is unset of all; at
+    least one row."""
     max_source_rows: Mapping[str, int] = field(default_factory=dict)
     """The most rows of the sources that are named here."""
     modality_shares: Mapping[Modality, float] = field(default_factory=dict)
@@ -83,6 +84,19 @@ class Mix:
                 drops.append(Drop(row=row["row"], reason="over-cap", detail=detail))
         return Outcome(drops=drops, exhibits=[self._exhibit(found, taken, quotas)])
 
+    def refuse_unknown_sources(self, known: Iterable[str]) -> None:
+        """Raises ConfigError if `max_source_rows` names a source that is not among the known."""
+        names = sorted(set(known))
+        unknown = sorted(set(self.max_source_rows) - set(names))
+        if unknown:
+            raise ConfigError(
+                "source-unknown",
+                value=", ".join(unknown),
+                place="mix.max_source_rows",
+                expected=f"sources of the rows: {', '.join(names)}",
+                mend="Name a source as the rows do, or leave its cap out.",
+            )
+
     def _ordered(self, rows: Frame) -> list[dict[str, Any]]:
         """Row, id, source, place and modality of all rows, in the order in which they are taken."""
         col = daft().col
@@ -105,7 +119,7 @@ class Mix:
         total = len(rows) if self.max_rows is None else self.max_rows
         quotas = {} if self.max_rows is None else {"all": self.max_rows}
         if self.max_source_share is not None:
-            cap = math.floor(self.max_source_share * total + 1e-9)
+            cap = max(1, math.floor(self.max_source_share * total + 1e-9))
             quotas |= {f"source {row['source']}": cap for row in rows}
         for source, cap in self.max_source_rows.items():
             key = f"source {source}"

@@ -23,9 +23,9 @@ from vlreward.curation.surrogate import (
     Scored,
     Surrogate,
     SurrogateConfig,
+    publish_scores,
     refuse_chance,
     rewards_of,
-    write_scores,
 )
 from vlreward.curation.weakness import Weakness
 from vlreward.curation.working_set import numbered_pairs
@@ -217,7 +217,7 @@ class RegenerateWeak:
         }
         plot, rewards = (bench.folder / f"{self.name}.{form}" for form in ("png", "parquet"))
         draw_scores(scores, weakness=self.weak, path=plot)
-        write_scores(scores, rewards)
+        publish_scores(scores, rewards)
         table = markdown.table(["rows", "number"], list(counted.items()))
         text = f"{table}\n\nEvery pair's rewards, by its id: `{rewards.name}`."
         return Exhibit(title="Weak pairs by a surrogate", text=text, plot=plot, table=rewards)

@@ -162,17 +162,21 @@ def rank(row: Row) -> tuple[object, ...]:
     a model's, any other; then confidence, margin, and the row's source, id and place. The order of
     reading has no part in it.
     """
-    confidence, margin = row["confidence"], row["margin"]
-    is_unsure = (confidence is not None and confidence < SURE) or (margin or 1.0) <= 0
     return (
-        is_unsure or margin == 0,
+        is_unsure(row),
         _TRUST.get(row["label_type"], len(_TRUST)),
-        -(confidence or 0.0),
-        -(margin or 0.0),
+        -(row["confidence"] or 0.0),
+        -(row["margin"] or 0.0),
         row["source"],
         row["id"],
         row["place"],
     )
+
+
+def is_unsure(row: Row) -> bool:
+    """Whether the row's judges were unsure, undecided, or for the other answer."""
+    confidence, margin = row["confidence"], row["margin"]
+    return (confidence is not None and confidence < SURE) or (margin is not None and margin <= 0)
 
 
 def hash_of(text: str) -> int:

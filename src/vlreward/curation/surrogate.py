@@ -7,7 +7,7 @@ pairs of a fold are scored by a model trained on all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,7 @@ class Surrogate:
         for fold in range(self._config.num_folds):
             path = self._path(fold)
             if not path.exists():
-                write_scores(list(self._score(fold)), path)
+                _write(_table(list(self._score(fold))), path)
             found += _read(path)
         return found
 
@@ -173,10 +173,18 @@ def rewards_of(
             yield None
 
 
-def write_scores(scores: Sequence[Scored], path: Path) -> None:
-    """Writes them as a Parquet file with the fields of `Scored` as columns."""
+def publish_scores(scores: Iterable[Scored], path: Path) -> None:
+    """Writes them as a Parquet file, sorted by id, the same for any order of reading.
+
+    Columns are the fields of `Scored` but `row`.
+    """
+    ordered = sorted(scores, key=lambda one: (one.id, str(one.chosen), str(one.rejected)))
+    _write(_table(ordered).drop_columns(["row"]), path)
+
+
+def _table(scores: Sequence[Scored]) -> Any:
+    """An Arrow table with the fields of `Scored` as columns."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = pa.schema(
         [
@@ -187,8 +195,14 @@ def write_scores(scores: Sequence[Scored], path: Path) -> None:
             ("rejected", pa.float64()),
         ]
     )
+    return pa.Table.from_pylist([asdict(one) for one in scores], schema=schema)
+
+
+def _write(table: Any, path: Path) -> None:
+    import pyarrow.parquet as pq
+
     with written_atomically(path) as file:
-        pq.write_table(pa.Table.from_pylist([asdict(one) for one in scores], schema=schema), file)
+        pq.write_table(table, file)
 
 
 def _read(path: Path) -> list[Scored]:

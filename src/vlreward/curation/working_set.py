@@ -46,8 +46,10 @@ def read_in(
                     raise item
                 shard.append(to_table_row(item, row=first_row + num_read))
             except DataError as error:
-                at = "" if isinstance(item, DataError) else item.origin.place
-                refused.append(ledger.refused(error.at(at) if at else error, source=name))
+                if isinstance(item, PreferencePair):
+                    error.row_id, error.row_place = item.origin.row_id, item.origin.place
+                    error.row_source, error.row_field = item.origin.source, error.place
+                refused.append(ledger.refused(error, source=name))
             num_read += 1
             if len(shard) == _SHARD_ROWS:
                 _write(shard, folder / f"{num_shards:05d}.parquet")

@@ -56,13 +56,20 @@ def to_pair(
 def origin_of(row: Row, *, context: RowContext) -> Origin:
     """Where the row is from: its own fields, else the context's defaults."""
     return Origin(
-        source=context.forced_source
-        or fields.optional_text(row, "source" if "source" in row else "ds_name")
-        or context.default_source,
+        source=source_of(row, context=context),
         row_id=fields.optional_text(row, _id_field(row)),
         task=fields.optional_text(row, "task"),
         split=fields.optional_text(row, "split") or context.default_split,
         place=context.place,
+    )
+
+
+def source_of(row: Row, *, context: RowContext) -> str:
+    """What the row's source is called; raises DataError if the row's own name for it is no text."""
+    return (
+        context.forced_source
+        or fields.optional_text(row, "source" if "source" in row else "ds_name")
+        or context.default_source
     )
 
 

@@ -125,17 +125,19 @@ def rows_of_answers(answers: Iterable[RatedAnswer]) -> Iterator[tuple[RatedAnswe
 
 def unpaired(row: Sequence[RatedAnswer], *, min_gap: float) -> DataError:
     """The error of a row none of whose answers is in a pair."""
+    origin = row[0].origin
     ratings = ", ".join(f"{one.rating:g}" for one in row)
     error = DataError(
         "rating-unpaired",
         value=f"answers rated {ratings}",
-        place=row[0].origin.place,
+        place=origin.place,
         expected="another answer to the same prompt, among its pairs with the widest gaps, whose "
         "rating differs" + (f" by at least {min_gap:g}" if min_gap else ""),
         mend="Read the whole set, without a limit; or change min_rating_gap or "
         "max_pairs_per_prompt.",
     )
-    error.row_id = row[0].origin.row_id
+    error.row_id, error.row_place = origin.row_id, origin.place
+    error.row_source = origin.source
     return error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from vlreward.sources.comparisons import (
     to_comparison,
 )
 from vlreward.sources.config import SourceConfig
-from vlreward.sources.convert import RowContext, row_id_of, to_pair
+from vlreward.sources.convert import RowContext, row_id_of, source_of, to_pair
 from vlreward.sources.detect import PAIR_FORMS, forms_of, unknown_form
 from vlreward.sources.fields import Row
 from vlreward.sources.files import RawRow, find_files, read_rows
@@ -212,7 +213,7 @@ def _read(
             context = _context(raw, config=config)
             item: T | DataError = convert(raw.row, form=form, context=context, pictures=pictures)
         except DataError as error:
-            item = _placed(error, raw)
+            item = _placed(error, raw, config=config)
         num_read += 1
         yield item
         if num_read == config.limit:
@@ -247,7 +248,7 @@ def _tell_form(
     if unknown is not None:
         raise unknown
     if len(held) == _ROWS_TO_TELL_FORM and isinstance(held[0].row, DataError):
-        raise _placed(held[0].row, held[0])
+        raise _placed(held[0].row, held[0], config=config)
     return None, iter(held)
 
 
@@ -268,8 +269,8 @@ def _context(raw: RawRow, *, config: SourceConfig) -> RowContext:
     )
 
 
-def _placed(error: DataError, raw: RawRow) -> DataError:
-    """The error with the row's place, and its id where it has one, before its own."""
+def _placed(error: DataError, raw: RawRow, *, config: SourceConfig) -> DataError:
+    """The error with its row, whose place, and id where it has one, stand before its own."""
     row_id = None if isinstance(raw.row, DataError) else row_id_of(raw.row)
     known = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
     place = f"{raw.place} (id {fields.describe_id(row_id)})" if known else raw.place
@@ -277,7 +278,17 @@ def _placed(error: DataError, raw: RawRow) -> DataError:
     if known:
         is_plain = isinstance(row_id, str) and fields.is_writable(row_id)
         placed.row_id = str(row_id) if is_plain else fields.describe_id(row_id)
+    placed.row_place, placed.row_field = raw.place, error.place
+    placed.row_source = _source_of(raw, config=config)
     return placed
+
+
+def _source_of(raw: RawRow, *, config: SourceConfig) -> str:
+    """What the row's source is called, as far as the row can be read."""
+    context = _context(raw, config=config)
+    with suppress(DataError):
+        return source_of({} if isinstance(raw.row, DataError) else raw.row, context=context)
+    return context.default_source
 
 
 def _nothing_read(config: SourceConfig, other_splits: set[str]) -> DataError:

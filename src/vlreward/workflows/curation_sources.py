@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from vlreward import configuration
 from vlreward.curation import ledger
+from vlreward.curation.compare_reasoning import SOURCE as COMPARED
+from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.config import CurateConfig
 from vlreward.curation.decontaminate import Decontaminate
 from vlreward.curation.ledger import Entry
+from vlreward.curation.mix import Mix
 from vlreward.curation.working_set import ReadIn, read_in
 from vlreward.durable import (
     AtomicFolder,
@@ -103,7 +106,8 @@ def refuse_other_run(config: CurateConfig, work: Path) -> None:
 def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> ReadIn:
     """Reads the data into the folder `read` of `work`, or takes what an earlier start read.
 
-    Raises DataError if a source cannot be read as a whole or changed since, or if none has a pair.
+    Raises DataError if a source cannot be read as a whole or changed since, or if none has a pair,
+    and ConfigError if a step names a source that no row has.
     """
     folder, state = work / "read", _state(all_sources(anchored(config)))
     if folder.exists():
@@ -124,6 +128,7 @@ def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> Rea
         _say_read(read, progress=progress)
         if read.num_read == len(read.refused):
             raise _no_pairs(config, read)
+        _refuse_unknown_caps(config, read, temporary / "rows")
         ledger.write(read.refused, temporary / "refused.parquet")
         write_text_atomically(temporary / "config.yaml", configuration.to_yaml(anchored(config)))
         write_json_atomically(
@@ -154,6 +159,19 @@ def _no_pairs(config: CurateConfig, read: ReadIn) -> DataError:
         expected="at least one row that can be read as a pair",
         mend="The reasons stand above, each with its first row: mend the rows, or set the format.",
     )
+
+
+def _refuse_unknown_caps(config: CurateConfig, read: ReadIn, rows: Path) -> None:
+    """Raises ConfigError if a cap is for a source that no row has, or will have by a step."""
+    import pyarrow.dataset as ds
+
+    found = ds.dataset(rows, format="parquet").to_table(columns=["source"])["source"]
+    known = {*found.unique().to_pylist(), *(entry.source for entry in read.refused)}
+    if any(isinstance(step, CompareReasoning) for step in config.steps):
+        known.add(COMPARED)
+    for step in config.steps:
+        if isinstance(step, Mix):
+            step.refuse_unknown_sources(known)
 
 
 def _refuse_changes(first: Mapping[str, Sequence[int]], now: Mapping[str, Sequence[int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from vlreward.curation import ledger
 from vlreward.curation.ledger import Entry
@@ -16,6 +17,8 @@ def show_pair(wanted: str, run: Path) -> str:
 
     `wanted` is the pair's id, its row's id in its source, or its row's place.
     """
+    import pyarrow.compute as pc
+
     folder = run / "set" if (run / "set").is_dir() else run
     path = folder / "ledger.parquet"
     if not path.exists():
@@ -27,14 +30,16 @@ def show_pair(wanted: str, run: Path) -> str:
             mend="Name the run's folder, or run `vlreward curate` to its end.",
         )
     entries = ledger.read(path)
-    said = [_kept(row) for row in _rows(folder, _id_of(wanted, folder) or wanted)]
-    said += [
-        _dropped(entry) for entry in entries if wanted in (entry.id, entry.row_id, entry.place)
-    ]
-    said += [
-        f"It stands for {entry.id} ({entry.place}), dropped by {entry.step} as {entry.reason}."
-        for entry in entries
-        if entry.because == wanted
+    ids = {wanted, *_ids_of(wanted, folder), *_ids_read_at(wanted, folder.parent / "work")}
+    ids |= {one.id for one in entries if one.id and wanted in (one.row_id, one.place)}
+    kept = _rows(folder, pc.field("id").isin(sorted(ids)))
+    kept_ids = {row["id"] for row in kept}
+    dropped = [one for one in entries if one.id in ids or wanted in (one.row_id, one.place)]
+    replaced = [one for one in entries if one.because in ids and one not in dropped]
+    said = [
+        *map(_kept, kept),
+        *(_copy(one) if one.id in kept_ids else _dropped(one) for one in dropped),
+        *map(_replaced, replaced),
     ]
     if not said:
         raise DataError(
@@ -47,27 +52,33 @@ def show_pair(wanted: str, run: Path) -> str:
     return "\n".join(said)
 
 
-def _id_of(place: str, folder: Path) -> str | None:
-    """The id of the pair that was read at a place, as far as the run's work folder is there."""
+def _ids_of(row_id: str, folder: Path) -> set[str]:
+    """The ids of the set's rows that have this id in their source."""
+    import pyarrow.compute as pc
+
+    return {str(row["id"]) for row in _rows(folder, pc.field("row_id") == row_id)}
+
+
+def _ids_read_at(place: str, work: Path) -> set[str]:
+    """The ids of the pairs of a place, as far as the run's work folder is there."""
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    rows = folder.parent / "work" / "read" / "rows"
-    if not rows.is_dir():
-        return None
-    read = ds.dataset(rows, format="parquet")
-    found = read.to_table(columns=["id"], filter=pc.field("place") == place)["id"].to_pylist()
-    return found[0] if found else None
+    files = [*work.glob("read/rows/*.parquet"), *work.glob("*/added/*.parquet")]
+    if not files:
+        return set()
+    rows = ds.dataset([str(file) for file in files], format="parquet")
+    return set(rows.to_table(columns=["id"], filter=pc.field("place") == place)["id"].to_pylist())
 
 
-def _rows(folder: Path, wanted: str) -> list[dict[str, object]]:
-    """The set's rows with this id, or this id in their source."""
-    import pyarrow.compute as pc
+def _rows(folder: Path, wanted: Any) -> list[dict[str, object]]:
+    """The set's rows that an Arrow expression holds for."""
     import pyarrow.dataset as ds
 
     files = ds.dataset(folder / "data", format="parquet")
-    wants = (pc.field("id") == wanted) | (pc.field("row_id") == wanted)
-    rows: list[dict[str, object]] = files.to_table(columns=list(_COLUMNS), filter=wants).to_pylist()
+    rows: list[dict[str, object]] = files.to_table(
+        columns=list(_COLUMNS), filter=wanted
+    ).to_pylist()
     return rows
 
 
@@ -77,9 +88,20 @@ def _kept(row: dict[str, object]) -> str:
 
 
 def _dropped(entry: Entry) -> str:
+    named = f"{entry.id or 'A row'} of {entry.source}, {entry.place}"
+    return f"{named}, is not in the set: {_why(entry)}."
+
+
+def _copy(entry: Entry) -> str:
+    return f"The copy in {entry.source}, {entry.place} was dropped: {_why(entry)}."
+
+
+def _why(entry: Entry) -> str:
     detail = f" ({entry.detail})" if entry.detail else ""
-    because = f"; because of {entry.because}" if entry.because else ""
-    return (
-        f"{entry.id or 'A row'} of {entry.source}, {entry.place}, is not in the set: "
-        f"{entry.step} dropped it as {entry.reason}{detail}{because}."
-    )
+    is_other = entry.because is not None and entry.because != entry.id
+    because = f"; because of {entry.because}" if is_other else ""
+    return f"{entry.step} dropped it as {entry.reason}{detail}{because}"
+
+
+def _replaced(entry: Entry) -> str:
+    return f"It stands for {entry.id} ({entry.place}), dropped by {entry.step} as {entry.reason}."
