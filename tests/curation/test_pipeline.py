@@ -121,6 +121,13 @@ def test_a_step_may_put_a_new_pair_in_the_stead_of_another(tmp_path):
         assert [one.title for one in out.exhibits] == ["Improved"]
 
 
+def test_all_rows_are_those_read_and_those_added_whatever_became_of_them(tmp_path):
+    out = run([pair(place="a")], tmp_path, Improving(), Counting())
+    assert out.rows.count_rows() == 0
+    assert {one.id for one in pairs_of(out.all_rows)} == {one.id for one in out.entries}
+    assert len(out.entries) == 2
+
+
 def test_a_folder_may_have_the_signs_of_patterns_in_its_name(tmp_path):
     folder = tmp_path / "run [1] {a,b} *?"
     out = run([pair(place="a"), pair(place="b")], folder, DropIdentical())

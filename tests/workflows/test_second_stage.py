@@ -80,6 +80,8 @@ def test_weak_answers_are_written_anew_and_the_card_shows_the_scores(tmp_path: P
     card = (folder / "README.md").read_text()
     assert "![Weak pairs by a surrogate](regenerate-weak.png)" in card and "## Mixture" in card
     assert "in its stead: `" in card
+    examples = card.partition("## Examples of what was dropped")[2]
+    assert all("\n    - `" in one for one in examples.split("\n- ")[1:])
     assert (folder / "regenerate-weak.png").read_bytes().startswith(b"\x89PNG")
     scores = pq.read_table(folder / "regenerate-weak.parquet").to_pylist()
     known = {one.id for one in kept if not isinstance(one, DataError)}

@@ -34,10 +34,12 @@ class Passed(NamedTuple):
 class Curated(NamedTuple):
     """The rows that stay, an entry for each that went, and what each step did.
 
-    Entries come step by step, a step's sorted by content.
+    Entries come step by step, a step's sorted by content. `all_rows` are those that were read or
+    added, whatever became of them.
     """
 
     rows: Frame
+    all_rows: Frame
     entries: list[Entry]
     passed: Mapping[str, Passed]
     exhibits: list[Exhibit]
@@ -51,14 +53,14 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
     entries: list[Entry] = []
     exhibits: list[Exhibit] = []
     passed: dict[str, Passed] = {}
-    num_rows = rows.count_rows()
+    all_rows, num_rows = rows, rows.count_rows()
     for number, step in enumerate(steps, start=1):
         folder = _folder_of(step, number, folder=bench.folder)
         with progress.phase(step.name) as advance:
             found = _found(step, rows, bench=replace(bench, folder=folder, advance=advance))
         entries += _entries(found.drops, rows=rows, step=step.name)
         exhibits += found.exhibits
-        rows = found.change(rows)
+        rows, all_rows = found.change(rows), found.extend(all_rows)
         left = num_rows - len(found.drops) + found.num_added
         passed[step.name] = Passed(len(found.drops), found.num_added, left)
         added = f", {found.num_added} added" if found.num_added else ""
@@ -67,7 +69,7 @@ def curate(rows: Frame, *, steps: Sequence[Step], bench: Bench, progress: Progre
         )
         num_rows = left
     assert rows.count_rows() == num_rows, "a step dropped a row twice, or one that was not there"
-    return Curated(rows=rows, entries=entries, passed=passed, exhibits=exhibits)
+    return Curated(rows=rows, all_rows=all_rows, entries=entries, passed=passed, exhibits=exhibits)
 
 
 def rehearse(
@@ -128,6 +130,10 @@ class _Found:
         if self.drops:
             dropped = daft().from_pydict({"row": [drop.row for drop in self.drops]})
             rows = rows.join(dropped, on="row", how="anti")
+        return self.extend(rows)
+
+    def extend(self, rows: Frame) -> Frame:
+        """The rows with those added."""
         return rows.concat(rows_of(self.added)) if self.num_added else rows
 
 

@@ -93,9 +93,7 @@ def curate_sets(
         ) as run:
             curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
             with AtomicFolder(finished) as folder:
-                num_kept = _publish(
-                    folder, rows=run.rows, curated=curated, read=run.read, command=command
-                )
+                num_kept = _publish(folder, curated=curated, read=run.read, command=command)
                 for form in config.exports:
                     _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
             if num_kept == 0:
@@ -240,9 +238,7 @@ def _embedder(name: str) -> Embedder:
     return SentenceEncoder.load(name)
 
 
-def _publish(
-    folder: Path, *, rows: Frame, curated: Curated, read: ReadIn, command: Sequence[str]
-) -> int:
+def _publish(folder: Path, *, curated: Curated, read: ReadIn, command: Sequence[str]) -> int:
     """Writes the set, its ledger and its card; returns the number of pairs in the set."""
     funnel = Funnel(num_read=read.num_read, num_refused=len(read.refused), passed=curated.passed)
     entries = [*read.refused, *curated.entries]
@@ -264,7 +260,7 @@ def _publish(
         kept=map(_content, _columns(curated.rows)),
         exhibits=curated.exhibits,
         entries=entries,
-        texts=_texts(rows, entries) | _texts(curated.rows, entries),
+        texts=_texts(curated.all_rows, entries),
     )
     write_text_atomically(folder / "README.md", text)
     return funnel.num_kept
