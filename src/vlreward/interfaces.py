@@ -5,13 +5,14 @@ A stage takes one of these Protocols; a recipe or workflow chooses who plays it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vlreward.errors import VlrewardError
 from vlreward.records import PreferencePair, Prompt, Response, Score
 
 
@@ -21,7 +22,16 @@ class Scorer(Protocol):
     def score_many(
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterable[list[Score]]:
-        """Scores in the order of the comparisons, and within one in the order of its responses."""
+        """Scores in the order of the comparisons, and within one in the order of its responses.
+
+        Raises the error of the first comparison that cannot be scored.
+        """
+        ...
+
+    def score_each(
+        self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
+    ) -> Iterator[list[Score] | VlrewardError]:
+        """As `score_many`, but a comparison that cannot be scored yields its error."""
         ...
 
 

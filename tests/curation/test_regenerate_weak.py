@@ -15,10 +15,11 @@ from vlreward.curation.config import CurateConfig
 from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.rows import hash_of
-from vlreward.curation.surrogate import Scored, SurrogateConfig, refuse_chance
+from vlreward.curation.surrogate import Scored, SurrogateConfig, refuse_chance, rewards_of
 from vlreward.curation.weakness import Weakness
 from vlreward.curation.working_set import pairs_of, read_in, rows_of
-from vlreward.errors import ConfigError, DataError
+from vlreward.errors import ConfigError, DataError, NonFiniteError
+from vlreward.evaluation.scorers.protocols import PatientScorer
 from vlreward.generation.estimate import Estimate
 from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
@@ -32,6 +33,7 @@ from vlreward.world.endpoint.truth import RANKS
 NUM_PAIRS = 42
 NARROW = Weakness(chosen_quantile=0, margin_quantile=0, min_margin=0.5)
 REFUSAL = REFUSALS[0]
+UNREADABLE = DataError("row-too-long", value=1, place="row", expected="0", mend="Cut it.")
 
 
 @dataclass
@@ -55,10 +57,11 @@ class Scorer:
     fitter: Fitter
     seen: list
 
-    def score_many(self, comparisons):
+    def score_each(self, comparisons):
         for prompt, responses in comparisons:
             if any(one.text == self.fitter.unreadable for one in responses):
-                raise DataError("row-too-long", value=1, place="row", expected="0", mend="Cut it.")
+                yield UNREADABLE
+                continue
             assert prompt not in self.seen, "a prompt was trained on"
             self.fitter.scored.append(prompt)
             yield [Score(value=self.value(prompt, one), num_tokens=1) for one in responses]
@@ -358,3 +361,29 @@ def test_a_surrogate_that_orders_as_chance_does_changes_nothing(num_right, num_a
 @pytest.mark.parametrize(("num_right", "num_all"), [(65, 100), (1, 99), (560, 1000)])
 def test_a_surrogate_that_knows_something_or_cannot_be_told_from_chance_goes_on(num_right, num_all):
     refuse_chance(scored_pairs(num_right=num_right, num_all=num_all), recipe="miniature")
+
+
+class ReadsAhead(PatientScorer):
+    """Encodes all comparisons before it gives the first outcome, and notes what it encodes."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = outcomes
+        self.encoded = []
+
+    def score_each(self, comparisons):
+        self.encoded += comparisons
+        yield from self.outcomes
+
+
+def test_rows_that_cannot_be_read_cost_no_other_row_a_second_pass():
+    score = [Score(value=1.0, num_tokens=1)]
+    scorer = ReadsAhead(score, UNREADABLE, score, UNREADABLE, UNREADABLE, score)
+    asked = [(plain_pair(f"{number}?").prompt, []) for number in range(6)]
+    assert list(rewards_of(scorer, asked)) == [[1.0], None, [1.0], None, None, [1.0]]
+    assert scorer.encoded == asked
+
+
+def test_a_surrogate_that_diverged_ends_the_step():
+    diverged = NonFiniteError("reward-not-finite", value=1, place="", expected="", mend="")
+    with pytest.raises(NonFiniteError):
+        list(rewards_of(ReadsAhead(diverged), [(plain_pair().prompt, [])]))

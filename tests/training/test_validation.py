@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.support import tiny
+from vlreward.evaluation.scorers.protocols import PatientScorer
 from vlreward.records import Origin, PreferencePair, Prompt, Response, Score
 from vlreward.training.validation import validate, with_shuffled_pictures
 
 
 @dataclass(frozen=True)
-class NumberScorer:
+class NumberScorer(PatientScorer):
     """Gives a response the number that its text is."""
 
-    def score_many(
+    def score_each(
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterator[list[Score]]:
         for _, responses in comparisons:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from vlreward.evaluation.scorers.protocols import PatientScorer
 from vlreward.records import Prompt, Response, Score
 from vlreward.workflows.world_exam import WorldExam
 
 EXAM = WorldExam.draw(num_pictures=306, num_text_pairs=60, seed=3)
 
 
-class KnowsAnswers:
+class KnowsAnswers(PatientScorer):
     """Scores chosen answers of the exam 1, and all others 0."""
 
     def __init__(self) -> None:
         pairs = [one.pair for one in (*EXAM.seen, *EXAM.text, *EXAM.unseen)]
         self.right = {(pair.prompt, pair.chosen) for pair in pairs}
 
-    def score_many(
+    def score_each(
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterator[list[Score]]:
         for prompt, responses in comparisons:

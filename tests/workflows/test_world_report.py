@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from vlreward.evaluation.scorers.protocols import PatientScorer
 from vlreward.records import Prompt, Response, Score
 from vlreward.workflows.world_exam import WorldExam, judge_pairs
 from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
 
 
-class LikesShort:
+class LikesShort(PatientScorer):
     """A scorer for which the shorter answer is the better one."""
 
-    def score_many(
+    def score_each(
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterator[list[Score]]:
         for _, responses in comparisons:

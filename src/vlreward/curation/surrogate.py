@@ -18,7 +18,7 @@ from vlreward.curation.rows import hash_of, prompt_key
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import numbered_pairs
 from vlreward.durable import written_atomically
-from vlreward.errors import ConfigError, DataError, require
+from vlreward.errors import ConfigError, DataError, VlrewardError, require
 from vlreward.interfaces import RewardFitter, Scorer
 from vlreward.records import PreferencePair, Prompt, Response
 from vlreward.statistics import wilson_interval
@@ -161,16 +161,13 @@ def rewards_of(
     scorer: Scorer, comparisons: Sequence[tuple[Prompt, Sequence[Response]]]
 ) -> Iterator[list[float] | None]:
     """The rewards of each comparison's responses; None where the scorer cannot read them."""
-    num_done = 0
-    while num_done < len(comparisons):
-        try:
-            for scores in scorer.score_many(comparisons[num_done:]):
-                num_done += 1
-                yield [score.value for score in scores]
-            assert num_done == len(comparisons), "a scorer answers all that it is asked"
-        except DataError:
-            num_done += 1
+    for outcome in scorer.score_each(comparisons):
+        if isinstance(outcome, DataError):
             yield None
+        elif isinstance(outcome, VlrewardError):
+            raise outcome
+        else:
+            yield [score.value for score in outcome]
 
 
 def publish_scores(scores: Iterable[Scored], path: Path) -> None:

@@ -29,7 +29,7 @@ class Ballot(NamedTuple):
 
 @runtime_checkable
 class PatientScorer(Scorer, Protocol):
-    """A scorer to whom a row that cannot be scored is a result like any other.
+    """A `Scorer` that `isinstance` can tell from a judge.
 
     Who inherits from it has `score_many` from `score_each`.
     """
@@ -37,12 +37,6 @@ class PatientScorer(Scorer, Protocol):
     def score_many(self, comparisons: Iterable[Comparison]) -> Iterator[list[Score]]:
         """See `Scorer`; raises the error of the first comparison that cannot be scored."""
         return raising(self.score_each(comparisons))
-
-    def score_each(
-        self, comparisons: Iterable[Comparison]
-    ) -> Iterator[list[Score] | VlrewardError]:
-        """As `score_many`, but a comparison that cannot be scored yields its error."""
-        ...
 
 
 @runtime_checkable
