@@ -13,7 +13,7 @@ from tests.support.endpoint import pairs as world_pairs
 from tests.support.endpoint import truth
 from vlreward.curation import ledger
 from vlreward.curation.config import CurateConfig
-from vlreward.errors import ConfigError, DataError
+from vlreward.errors import CheckpointError, ConfigError, DataError
 from vlreward.generation.config import EndpointConfig
 from vlreward.recipes.curation import second_stage_steps
 from vlreward.records import Response
@@ -99,4 +99,7 @@ def test_a_surrogate_that_cannot_be_is_found_out_before_anything_is_made(tmp_pat
     )
     with pytest.raises(ConfigError, match="skywork-vl, miniature, scratch"):
         curate_sets(replace(wanted, steps=(step,)), command=[])
+    nowhere = replace(step, surrogate=replace(wanted.steps[0].surrogate, model="nowhere"))  # type: ignore[union-attr]
+    with pytest.raises(CheckpointError, match="model-folder-missing"):
+        curate_sets(replace(wanted, steps=(nowhere,)), command=[])
     assert not (tmp_path / "run").exists()

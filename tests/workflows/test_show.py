@@ -111,3 +111,21 @@ def test_refused_and_dropped_rows_of_a_source_have_its_one_name(tmp_path, named)
     assert (refused.place, refused.row_id) == (f"{data}:2", "torn")
     assert refused.detail.startswith("chosen: white space or nothing; expected an answer")
     assert dropped.place == f"{data}:3"
+
+
+@pytest.mark.parametrize("name", ["ledger.parquet", "data/train-00000.parquet"])
+def test_a_damaged_set_is_refused(tmp_path, name):
+    data = write_rows(tmp_path / "first.jsonl", row("a1", "Why?", "So.", "No.", images=[]))
+    folder = curated(tmp_path / "run", data)
+    (folder / name).write_text("x")
+    with pytest.raises(DataError, match="folder-damaged"):
+        show_pair("a1", tmp_path / "run")
+
+
+def test_a_run_and_its_set_are_sources_too(tmp_path):
+    data = write_rows(tmp_path / "first.jsonl", row("a1", "Why?", "So.", "No.", images=[]))
+    folder = curated(tmp_path / "run", data)
+    for number, source in enumerate((folder, folder.parent, folder / "data")):
+        again = curated(tmp_path / str(number), source)
+        assert ledger.read(again / "ledger.parquet") == []
+        assert "is in the set" in show_pair("a1", again)

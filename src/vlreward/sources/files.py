@@ -32,6 +32,7 @@ def find_files(path: str) -> list[Path]:
     """The data files that a file, folder or glob names, sorted.
 
     Of a folder, its .parquet files; without any, its .jsonl files; without these, its .json files.
+    Of a run of `vlreward curate`, or its set, the files with the set's pairs.
     Raises DataError if there are none, or one is of an unknown kind or its name is not UTF-8.
     """
     try:
@@ -61,6 +62,9 @@ def find_files(path: str) -> list[Path]:
 
 def _named_files(path: str) -> list[Path]:
     literal = Path(path).expanduser()
+    for curated in (literal / "set", literal):
+        if (curated / "ledger.parquet").is_file():
+            return sorted((curated / "data").glob("*.parquet"))
     if literal.is_dir():
         kinds = (sorted(literal.glob(f"*{suffix}")) for suffix in (".parquet", ".jsonl", ".json"))
         return next((found for found in kinds if found), [])

@@ -52,7 +52,7 @@ from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.local_models import LocalModels
 from vlreward.workflows.places import anchored
 from vlreward.workflows.plan import Plan
-from vlreward.workflows.surrogates import surrogate_config, trainer_fitter
+from vlreward.workflows.surrogates import find_surrogate_model, trainer_fitter
 
 _SHARD_PAIRS = 10_000
 _REHEARSED = ".rehearsed"
@@ -206,7 +206,7 @@ def _begun(
     refuse_doubles(config.data)
     for step in config.steps:
         if isinstance(step, RegenerateWeak):
-            surrogate_config(step.surrogate.recipe, model=step.surrogate.model)
+            find_surrogate_model(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
     read = read_sources(config, work, progress=progress)
     with ReplyJournal(output / "replies.sqlite") as journal:

@@ -13,11 +13,11 @@ _COLUMNS = ("id", "source", "row_id", "label_type", "confidence", "margin")
 
 
 def show_pair(wanted: str, run: Path) -> str:
-    """What a curation run did with a pair; raises DataError if it never met it.
+    """What a curation run did with a pair; raises DataError if it never met it, or is damaged.
 
     `wanted` is the pair's id, its row's id in its source, or its row's place.
     """
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
     folder = run / "set" if (run / "set").is_dir() else run
     path = folder / "ledger.parquet"
@@ -29,18 +29,16 @@ def show_pair(wanted: str, run: Path) -> str:
             expected="the folder of a finished curation run",
             mend="Name the run's folder, or run `vlreward curate` to its end.",
         )
-    entries = ledger.read(path)
-    ids = {wanted, *_ids_of(wanted, folder), *_ids_read_at(wanted, folder.parent / "work")}
-    ids |= {one.id for one in entries if one.id and wanted in (one.row_id, one.place)}
-    kept = _rows(folder, pc.field("id").isin(sorted(ids)))
-    kept_ids = {row["id"] for row in kept}
-    dropped = [one for one in entries if one.id in ids or wanted in (one.row_id, one.place)]
-    replaced = [one for one in entries if one.because in ids and one not in dropped]
-    said = [
-        *map(_kept, kept),
-        *(_copy(one) if one.id in kept_ids else _dropped(one) for one in dropped),
-        *map(_replaced, replaced),
-    ]
+    try:
+        said = _said(wanted, folder)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            "folder-damaged",
+            value=str(error).splitlines()[0],
+            place=str(folder),
+            expected="the set as it was written",
+            mend="Bring the file back, or run `vlreward curate` again into another folder.",
+        ) from error
     if not said:
         raise DataError(
             "pair-unknown",
@@ -50,6 +48,23 @@ def show_pair(wanted: str, run: Path) -> str:
             mend="ledger.parquet and the set's files list them all.",
         )
     return "\n".join(said)
+
+
+def _said(wanted: str, folder: Path) -> list[str]:
+    import pyarrow.compute as pc
+
+    entries = ledger.read(folder / "ledger.parquet")
+    ids = {wanted, *_ids_of(wanted, folder), *_ids_read_at(wanted, folder.parent / "work")}
+    ids |= {one.id for one in entries if one.id and wanted in (one.row_id, one.place)}
+    kept = _rows(folder, pc.field("id").isin(sorted(ids)))
+    kept_ids = {row["id"] for row in kept}
+    dropped = [one for one in entries if one.id in ids or wanted in (one.row_id, one.place)]
+    replaced = [one for one in entries if one.because in ids and one not in dropped]
+    return [
+        *map(_kept, kept),
+        *(_copy(one) if one.id in kept_ids else _dropped(one) for one in dropped),
+        *map(_replaced, replaced),
+    ]
 
 
 def _ids_of(row_id: str, folder: Path) -> set[str]:

@@ -51,6 +51,18 @@ def surrogate_config(recipe: str, *, model: str | None) -> TrainConfig:
     return replace(config, model=replace(config.model, path=anchored_model(model)))
 
 
+def find_surrogate_model(recipe: str, *, model: str | None) -> None:
+    """Refuses what cannot be trained from, before anything is paid; the hub is not asked yet.
+
+    Raises ConfigError as `surrogate_config`, and CheckpointError for a folder that is not there.
+    """
+    from vlreward.modeling.folders import find_model_folder
+
+    path = surrogate_config(recipe, model=model).model.path
+    if path is not None and (Path(path).is_dir() or path.count("/") != 1):
+        find_model_folder(path)
+
+
 def trainer_fitter(recipe: str, *, model: str | None, folder: Path) -> RewardFitter:
     """See `curation.steps.Fitters`; torch is loaded when this is called."""
     config = surrogate_config(recipe, model=model)
