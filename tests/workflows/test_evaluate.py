@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -25,7 +26,8 @@ from tests.workflows.evaluating import (
 )
 from vlreward import cli
 from vlreward.errors import ConfigError, DataError
-from vlreward.evaluation.outcome_files import OUTCOMES, read_outcomes
+from vlreward.evaluation.outcome_files import OUTCOMES, OutcomeLog, read_outcomes
+from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.spec import evaluation
 from vlreward.modeling.folders import SHIPPED
 from vlreward.workflows.evaluate import evaluate, plan_evaluation
@@ -215,6 +217,35 @@ def test_a_sample_in_the_native_form_is_evaluated(shared_data: Path, tmp_path: P
     found = only_result(output)
     assert list(found["figures"]) == ["general", "hallucination", "reasoning", "overall", "macro"]
     assert found["counts"]["num_rows"] == 28
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_75_and_it_goes_on(
+    tmp_path: Path,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(8))
+    arguments = ["eval", "--data", str(data), "--model", "miniature", "--output"]
+    arguments.append(str(tmp_path / "run"))
+    add = OutcomeLog.add
+
+    def add_and_signal(log: OutcomeLog, outcome: Outcome) -> None:
+        add(log, outcome)
+        if outcome.id.endswith("row-4"):
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OutcomeLog, "add", add_and_signal)
+        patched.setattr(sys, "argv", ["vlreward", *arguments])
+        patched.setattr(os, "_exit", sys.exit)
+        with pytest.raises(SystemExit, match="75"):
+            cli.main()
+    assert f"vlreward: evaluation: {number.name};" in capsys.readouterr().err
+    assert num_done(tmp_path / "run" / "rows" / "miniature" / "rows") == 5
+    assert cli.run(arguments) == 0
+    assert only_result(tmp_path / "run")["counts"]["num_rows"] == 8
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import find_source
 from vlreward.workflows.evaluation_files import results_fields, run_facts
 from vlreward.workflows.evaluation_report import write_report
+from vlreward.workflows.interruption import kept_at_signals
 from vlreward.workflows.measurements import (
     ROWS,
     Evaluation,
@@ -91,7 +92,7 @@ def evaluate(
     because an endpoint was out. `environment` holds the keys of endpoints by the names that the
     configuration gives; `max_dollars` caps what all calls cost, over all starts. Raises ConfigError
     if the money does not reach, DataError if a benchmark cannot be read, CheckpointError if a model
-    cannot be used, and EndpointError if an endpoint is down.
+    cannot be used, EndpointError if an endpoint is down, and Interrupted at a signal.
     """
     import_extra("scipy.stats", extra="eval")
     keys = environment or {}
@@ -101,7 +102,11 @@ def evaluate(
         if not _is_judged(config, model):
             check_means(model.scorer, environment=keys)
     output = Path(config.output)
-    with Progress() as progress, only_writer(output):
+    with (
+        kept_at_signals("evaluation", kept="Judged rows and all replies are kept"),
+        Progress() as progress,
+        only_writer(output),
+    ):
         run = RunFolder.create(output, config=config, command=command, clock=time.time)
         try:
             benchmarks = _load(config, progress=progress)
