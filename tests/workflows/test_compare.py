@@ -29,11 +29,15 @@ def outcomes(num_right: int, *, number: int = 40) -> list[Outcome]:
     ]
 
 
-def finished(folder: Path, *, file: str = "own.jsonl", **models: list[Outcome]) -> Path:
-    """A run's folder with the outcomes of its models."""
+def finished(
+    folder: Path, *, file: str = "own.jsonl", more: tuple[str, ...] = (), **models: list[Outcome]
+) -> Path:
+    """A run's folder with the outcomes of its models on the first of its files."""
     config = EvaluateConfig(
         output=str(folder),
-        benchmarks=(BenchmarkConfig(name="pairs", source=SourceConfig(path=file)),),
+        benchmarks=tuple(
+            BenchmarkConfig(name="pairs", source=SourceConfig(path=one)) for one in (file, *more)
+        ),
         models=tuple(
             EvaluatedConfig(scorer=ScorerConfig(name=name, reward_model=WeightsConfig(path=name)))
             for name in models
@@ -106,6 +110,17 @@ def test_where_one_has_no_figures_nothing_is_compared_and_it_is_said(tmp_path: P
     assert found.found.differences == {} and found.found.mcnemar.p_value == 1
     page = (tmp_path / "cmp" / "compare.html").read_text()
     assert "<img" not in page and "40 rows" in page
+
+
+def test_it_is_said_which_benchmarks_only_one_run_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = finished(tmp_path / "one", more=("more.jsonl",), good=outcomes(30))
+    other = finished(tmp_path / "other", bad=outcomes(10))
+    compared(one, other, output=tmp_path / "out")
+    said = "Not in every run, and not compared: more."
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "out" / "compare.html").read_text()
 
 
 def test_other_rows_are_refused(tmp_path: Path) -> None:

@@ -97,12 +97,15 @@ def compare_runs(runs: Sequence[Path], *, output: Path | None, seed: int = 0) ->
         for benchmark in shared
         for first, second in _pairs(configs, benchmark)
     ]
+    left_out = _left_out(configs, shared)
     if output is not None:
         write_json_atomically(output / "compare.json", [one.as_fields() for one in found])
-        write_text_atomically(output / "compare.html", _page(found))
+        write_text_atomically(output / "compare.html", _page(found, left_out=left_out))
     console = Console()
     for one in found:
         console.print(_table(one))
+    if left_out:
+        print(left_out)
     return found
 
 
@@ -138,6 +141,13 @@ def _shared_benchmarks(configs: Sequence[EvaluateConfig]) -> list[BenchmarkConfi
                     mend="Evaluate both with the same --protocol.",
                 )
     return shared
+
+
+def _left_out(configs: Sequence[EvaluateConfig], shared: Sequence[BenchmarkConfig]) -> str:
+    """A sentence about the benchmarks that only some of the runs have; empty without any."""
+    names = dict.fromkeys(one.label for config in configs for one in config.benchmarks)
+    missing = [name for name in names if name not in {one.label for one in shared}]
+    return f"Not in every run, and not compared: {', '.join(missing)}." if missing else ""
 
 
 def _pairs(
@@ -235,7 +245,7 @@ def _said(found: Difference) -> str:
     return f"{100 * found.value:+.1f}{bounds}"
 
 
-def _page(compared: Sequence[Compared]) -> str:
+def _page(compared: Sequence[Compared], *, left_out: str) -> str:
     sections = ["<h1>Comparison on the same rows</h1>"]
     for one in compared:
         rows = (
@@ -256,6 +266,8 @@ def _page(compared: Sequence[Compared]) -> str:
         if one.found.differences:
             plot = image(plot_differences(one.found.differences), "Differences with intervals")
             sections.append(f'<div class="plots">{plot}</div>')
+    if left_out:
+        sections.append(f"<p>{escape(left_out)}</p>")
     sections.append(
         '<p class="note">In per cent; intervals and p of differences are bootstrapped, prompts '
         "resampled together in both.</p>"
