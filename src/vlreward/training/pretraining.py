@@ -213,9 +213,9 @@ class PretrainTask:
             + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
         )
 
-    def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Path:
+    def export(self, folder: Path, *, advance: Callable[[], None]) -> Path:
         """The base model's folder, its weights rounded to bfloat16 as published ones are."""
-        check_signals()
+        advance()
         if not folder.exists():
             self.checkpoint.network.backbone.to(torch.bfloat16)
             save_base_model(self.checkpoint, folder)

@@ -92,21 +92,21 @@ class RewardTask:
             said=f"validation accuracy {overall.share} on {overall.share.num_all}.",
         )
 
-    def export(self, folder: Path, *, check_signals: Callable[[], None]) -> RewardModel:
+    def export(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
         """The model with its training's settings on record, written to the folder."""
-        model = self.model.with_settings(self._settings(check_signals))
+        model = self.model.with_settings(self._settings(advance))
         if not folder.exists():
             model.save(folder)
         return model
 
-    def _settings(self, check_signals: Callable[[], None]) -> RewardSettings:
+    def _settings(self, advance: Callable[[], None]) -> RewardSettings:
         """The mean and spread of rewards over some training pairs, and how rows were made."""
         pairs = self.data.train.pairs
         sample = pairs[:: math.ceil(len(pairs) / _MAX_PAIRS_FOR_STATISTICS)]
         rewards = []
         for scores in self.model.score_many((p.prompt, [p.chosen, p.rejected]) for p in sample):
             rewards += [score.value for score in scores]
-            check_signals()
+            advance()
         collation = self.config.collation
         return replace(
             self.model.settings,

@@ -54,6 +54,9 @@ class Task(Protocol[Result_co]):
         """Measures the network in a stage; `advance` is called after each unit and may raise."""
         ...
 
-    def export(self, folder: Path, *, check_signals: Callable[[], None]) -> Result_co:
-        """Writes the finished model to the folder, unless it is there; returns what a run gives."""
+    def export(self, folder: Path, *, advance: Callable[[], None]) -> Result_co:
+        """Writes the finished model to the folder, unless it is there; returns what a run gives.
+
+        `advance` is called after each unit of work and may raise.
+        """
         ...

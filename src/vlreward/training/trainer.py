@@ -184,17 +184,23 @@ class Trainer(Generic[Result]):
         if every and step % every == 0 and 0 < step < plan.num_steps:
             self._validate()
 
-    def _validate(self) -> None:
-        step, num_units = self.position.step, self.task.num_to_validate(self.position.stage)
-        if not num_units or self._has_event("validation", step=step):
-            return
-        with self.progress.phase("Validating", total=num_units) as advance:
+    @contextmanager
+    def _units(self, title: str, *, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """A phase of units; what it gives is called after each, and stops at a signal."""
+        with self.progress.phase(title, total=total) as advance:
 
             def after_unit() -> None:
                 advance()
                 self.check_signals()
 
-            measured = self.task.validate(self.position.stage, advance=after_unit)
+            yield after_unit
+
+    def _validate(self) -> None:
+        step, num_units = self.position.step, self.task.num_to_validate(self.position.stage)
+        if not num_units or self._has_event("validation", step=step):
+            return
+        with self._units("Validating", total=num_units) as advance:
+            measured = self.task.validate(self.position.stage, advance=advance)
         self.folder.append_event("validation", step=step, **measured.fields)
         if self.board is not None:
             self.board.add("validation", step, measured.curves)
@@ -213,7 +219,8 @@ class Trainer(Generic[Result]):
     def _export(self) -> Result:
         """Writes model, metrics and curves."""
         self.task.network.eval()
-        result = self.task.export(self.folder.path / "model", check_signals=self.check_signals)
+        with self._units("Exporting") as advance:
+            result = self.task.export(self.folder.path / "model", advance=advance)
         metrics: dict[str, Any] = {"steps": self.position.step, **self.task.describe_data()}
         events = self.folder.read_events()
         validations = [event.fields for event in events if event.kind == "validation"]
