@@ -31,12 +31,16 @@ def differences(found: Iterable[tuple[str, str]], *, expected: Expected) -> list
     if expected.totals and len(rows) not in expected.totals:
         known_totals = " or ".join(map(str, expected.totals))
         phrases.append(f"rows in all: {len(rows)} instead of {known_totals}")
-    phrases += [
-        f"rows of {name}: {counted[name]} instead of {number}"
+    other = [
+        (name, counted[name], number)
         for known, counted in ((expected.groups, groups), (expected.subsets, subsets))
         for name, number in known.items()
         if counted[name] != number
     ]
+    phrases += [f"rows of {name}: {n} instead of {number}" for name, n, number in other if n]
+    absent = dict.fromkeys(name for name, n, _ in other if not n)
+    if absent:
+        phrases.append(f"no rows of {', '.join(absent)}")
     return list(dict.fromkeys(phrases))
 
 
