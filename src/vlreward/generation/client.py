@@ -202,7 +202,7 @@ class _Asker:
             number += 1
             attempt = await self._attempt(key, request, worst)
             if attempt is None:
-                return Outcome(key, self._unasked(number - 1))
+                return Outcome(key, self._unasked(number - 1, worst=worst))
             if isinstance(attempt.result, Completion):
                 self._num_outages = 0
                 result = self._read(attempt.result, attempt, number=number)
@@ -355,9 +355,12 @@ class _Asker:
             "run goes on without them.",
         )
 
-    def _unasked(self, num_attempts: int) -> Failure:
-        spent = f"${self._budget.spent:.4f} of ${self._budget.max_dollars:.4f} are spent"
-        return Failure(reason="budget", detail=spent, attempts=num_attempts)
+    def _unasked(self, num_attempts: int, *, worst: float | None) -> Failure:
+        detail = (
+            f"${self._budget.spent:.4g} spent and ${worst or 0.0:.4g} to reserve for the next call "
+            f"are more than the cap of ${self._budget.max_dollars:.4g}"
+        )
+        return Failure(reason="budget", detail=detail, attempts=num_attempts)
 
     def _refuse_overrun(self, attempt: _Attempt, worst: float | None) -> None:
         """Stops a run whose worst cases are none, before it passes the cap."""
