@@ -86,10 +86,10 @@ def test_the_bill_of_2000_calls_never_passes_a_cap_that_lets_64_out_at_once(tmp_
     assert spent > 1.0
 
 
-def foretold(capsys, config_path, *flags):
+def foretold(capsys, config_path, *flags, code=0):
     """The calls and dollars that a dry run foretells, and all that it says."""
     capsys.readouterr()
-    assert run(["curate", "--from", str(config_path), "--dry-run", *flags]) == 0
+    assert run(["curate", "--from", str(config_path), "--dry-run", *flags]) == code
     said = capsys.readouterr().out
     (found,) = re.findall(r"drop-ambiguous: (\d+) calls, .* \$([0-9.]+),", said)
     return int(found[0]), float(found[1]), said
@@ -130,7 +130,8 @@ def test_a_dry_run_says_what_all_steps_take_and_whether_the_money_will_do(tmp_pa
             curate_sets(config, command=COMMAND, max_dollars=dollars / 2)
         *_, enough = foretold(capsys, path, "--max-dollars", "100")[2].splitlines()
         assert re.fullmatch(r"--max-dollars 100, of which \$0\.\d+ are spent, will do .*", enough)
-        *_, short = foretold(capsys, path, "--max-dollars", "0.001")[2].splitlines()
+        short_of = ConfigError.exit_code
+        *_, short = foretold(capsys, path, "--max-dollars", "0.001", code=short_of)[2].splitlines()
     missing = float(re.search(r"will not do: \$([0-9.]+) more are needed", short)[1])
     assert 0 < missing < 2 * dollars
 
