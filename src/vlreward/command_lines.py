@@ -52,9 +52,7 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
         raise _missing("output", expected="--output FOLDER, where the run and its set go")
     recipe = _curation_recipe(given)
     embedder = given.embedder or recipe.embedder
-    return given, replace(
-        recipe, output=str(given.output), embedder=embedder, exports=given.exports
-    )
+    return given, replace(recipe, output=given.output, embedder=embedder, exports=given.exports)
 
 
 def _missing(flag: str, *, expected: str) -> ConfigError:
@@ -81,7 +79,19 @@ def write_config(config: object, path: Path) -> None:
 
 
 def _refuse_unused(given: CurateArguments) -> None:
-    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
+    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take.
+
+    Nor does a file that is only written take those of a run.
+    """
+    for name in ("dry_run", "max_dollars", "drop_unanswered", "cluster"):
+        if given.write_config is not None and getattr(given, name) not in (None, False):
+            raise ConfigError(
+                "flag-unused",
+                value=f"--{name.replace('_', '-')}",
+                place="command line",
+                expected="no such flag beside --write-config, which starts no run",
+                mend="Leave one of the two out: the flag belongs to the run of the written file.",
+            )
     used = {
         "output",
         "max_dollars",
@@ -140,8 +150,8 @@ def _curation_recipe(given: CurateArguments) -> CurateConfig:
     )
 
 
-def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
-    return config if output is None else replace(config, output=str(output))
+def _moved(config: CurateConfig, output: str | None) -> CurateConfig:
+    return config if output is None else replace(config, output=output)
 
 
 def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
