@@ -293,6 +293,7 @@ def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
         (["--output", "x"], "data-missing"),
         ([], "data-missing"),
         (["--data", "x.jsonl"], "output-missing"),
+        (["--data", "x.jsonl", "--output", ""], "config-value"),
     ],
 )
 def test_missing_arguments_are_named(arguments, code):
@@ -312,6 +313,8 @@ def test_a_source_that_is_named_twice_is_refused(tmp_path, sources, other, monke
     with pytest.raises(ConfigError, match="each source once") as caught:
         curate(tmp_path, "first.jsonl", other.format(tmp_path))
     assert caught.value.code == "source-twice" and "first.jsonl" in caught.value.value
+    with pytest.raises(ConfigError, match=r"for first\.jsonl#train and for .*#train;"):
+        curate(tmp_path, "first.jsonl#train", f"{other.format(tmp_path)}#train")
     assert not (tmp_path / "run").exists()
 
 

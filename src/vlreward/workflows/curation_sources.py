@@ -33,6 +33,7 @@ from vlreward.runs import refuse_other_config
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.files import find_files
 from vlreward.sources.read import read_preferences
+from vlreward.sources.spec import describe_source
 from vlreward.workflows.places import anchored
 
 _REASONS_SHOWN = 5
@@ -55,16 +56,16 @@ def refuse_doubles(sources: Sequence[SourceConfig]) -> None:
     earlier: dict[Hashable, list[tuple[str | None, str]]] = defaultdict(list)
     for source in sources:
         for part in _parts(source):
-            for split, path in earlier[part.key]:
+            for split, word in earlier[part.key]:
                 if split == part.split or None in (split, part.split):
                     raise ConfigError(
                         "source-twice",
-                        value=f"{part.name}, for {path} and for {source.path}",
+                        value=f"{part.name}, for {word} and for {describe_source(source)}",
                         place="data",
                         expected="each source once: a row that is read twice would vote twice",
                         mend="Leave one of them out, or name a split for each.",
                     )
-            earlier[part.key].append((part.split, source.path))
+            earlier[part.key].append((part.split, describe_source(source)))
 
 
 class _Part(NamedTuple):
