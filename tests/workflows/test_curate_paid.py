@@ -1,6 +1,7 @@
 """`vlreward curate` with a judge over HTTP: the endpoint's bill against cap, estimate, ledger."""
 
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -265,6 +266,36 @@ def test_a_model_that_cannot_be_asked_is_found_out_before_anything_is_read(
         run(command)
     assert caught.value.code == code
     assert "Read" not in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_an_endpoint_that_is_down_or_locked_is_found_out_before_anything_is_read(
+    tmp_path, capfd, is_second
+):
+    command = [*one_pair(tmp_path), "--judge"]
+    with WorldEndpoint(truth(), world_config(api_key="sk-world")) as endpoint:
+        url = endpoint.base_url
+        if is_second:
+            assert run([*command, f"world-judge@{url}", "--dry-run"]) == 0
+        with pytest.raises(EndpointError) as locked:
+            run([*command, f"world-judge@{url}"])
+    with pytest.raises(EndpointError) as down:
+        run([*command, f"world-judge@{url}"])
+    assert (locked.value.code, down.value.code) == ("endpoint-refused", "endpoint-down")
+    assert locked.value.place == down.value.place == f"world-judge at {url}"
+    if not is_second:
+        assert "Read" not in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_step_that_began_is_left_to_its_replies(tmp_path):
+    sources = write_sources(tmp_path, silent_rows(pairs(), number=3))
+    with WorldEndpoint(truth(), world_config()) as endpoint:
+        config = recipe(sources, judge=judge_at(endpoint.base_url), output=tmp_path / "run")
+        folder = curate_sets(config, command=COMMAND)
+        assert endpoint.bill.models["world-judge"].calls == 6
+    shutil.rmtree(folder)
+    (tmp_path / "run" / "work" / "03-drop-ambiguous" / "found.json").unlink()
+    assert curate_sets(config, command=COMMAND) == folder
 
 
 def test_a_dry_run_says_what_pictures_it_only_guesses(tmp_path, capsys):

@@ -21,6 +21,7 @@ from vlreward.generation.journal import Asked, ReplyJournal
 from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
+from vlreward.generation.reaching import endpoint_refused
 from vlreward.generation.requests import ChatRequest
 from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
@@ -211,7 +212,7 @@ class _Asker:
                 return Outcome(key, result)
             setback = attempt.result
             if setback.stops_run:
-                raise self._stopped(setback)
+                raise endpoint_refused(self._endpoint, detail=setback.detail)
             wait = wait_seconds(number, retry_after=setback.retry_after, rng=self._connection.rng)
             tries_left = number < self._endpoint.max_attempts and wait <= _LONGEST_WAIT_SECONDS
             if setback.is_final or not tries_left:
@@ -375,14 +376,4 @@ class _Asker:
             expected=f"at most ${worst:.6f} by its text, pictures and max_output_tokens",
             mend="Set tokens_per_picture to what the provider bills at most, and check that the "
             "endpoint heeds output_limit_field. The reply is kept.",
-        )
-
-    def _stopped(self, setback: Setback) -> EndpointError:
-        return EndpointError(
-            "endpoint-refused",
-            value=setback.detail,
-            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
-            expected="an endpoint that knows the key and the model",
-            mend="Check the key, the model's name, the address and the account, and run again: "
-            "replies so far are kept.",
         )

@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlreward.curation import ledger
-from vlreward.curation.calls import Calls, refuse_unaskable
+from vlreward.curation.calls import Calls, refuse_unaskable, refuse_unreachable_models
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.pipeline import Curated, curate, models_left, rehearse
+from vlreward.curation.pipeline import (
+    Curated,
+    curate,
+    models_left,
+    models_to_come,
+    rehearse,
+)
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, rows_of
@@ -217,6 +223,9 @@ def _begun(
         if isinstance(step, RegenerateWeak):
             find_surrogate_model(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
+    if asks:
+        to_come = models_to_come(config.steps, folder=work)
+        refuse_unreachable_models(to_come, environment=environment or {})
     read = read_sources(config, work, progress=progress)
     with ReplyJournal(output / "replies.sqlite") as journal:
         budget = Budget(max_dollars, spent=journal.money().total)
