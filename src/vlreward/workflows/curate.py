@@ -295,7 +295,7 @@ def _export(
 
 
 def _has_pictures(rows: Frame) -> bool:
-    shown = rows.where(daft().col("pictures").list_count() > 0)
+    shown = rows.where(daft().col("pictures").length() > 0)
     return bool(shown.limit(1).count_rows())
 
 
@@ -323,7 +323,7 @@ def _digest(data: Path) -> str:
 
 def _columns(rows: Frame) -> Iterator[dict[str, object]]:
     col = daft().col
-    shown = col("pictures").list_count() > 0
+    shown = col("pictures").length() > 0
     columns = rows.select("id", "source", "prompt", "chosen", "rejected", shown.alias("shown"))
     found: Iterator[dict[str, object]] = columns.iter_rows()
     return found
