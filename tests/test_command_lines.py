@@ -70,3 +70,17 @@ def test_a_recipe_beside_a_file_is_called_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="three-stages; expected no such recipe") as caught:
         read_curate_config(["three-stages", "--from", str(tmp_path / "config.yaml")])
     assert "change the file" in caught.value.mend
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--max-dollars=1", "--cluster=local"])
+def test_a_flag_of_a_run_is_refused_where_only_a_file_is_written(flag: str) -> None:
+    words = ["--data", "pairs.jsonl", "--output", "run", "--write-config", "new.yaml"]
+    with pytest.raises(ConfigError, match=flag.split("=")[0]) as caught:
+        read_curate_config([*words, flag])
+    assert caught.value.code == "flag-unused"
+    read_curate_config(words)
+
+
+def test_an_empty_output_is_named() -> None:
+    with pytest.raises(ConfigError, match="output: ''; expected a folder"):
+        read_curate_config(["--data", "pairs.jsonl", "--output", ""])

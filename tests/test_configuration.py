@@ -15,6 +15,7 @@ from vlreward import configuration
 from vlreward.configuration import ABSENT, Difference
 from vlreward.curation.config import CurateConfig
 from vlreward.errors import ConfigError
+from vlreward.training.config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,10 +282,10 @@ def test_a_date_is_text() -> None:
     assert configuration.parse("output: 2026-01-31", Run, place="x").output == Path("2026-01-31")
 
 
-def test_an_own_check_of_a_configuration_gets_the_files_name() -> None:
+def test_an_own_check_of_a_configuration_gets_file_and_line() -> None:
     error = refusal("output: o\nseed: -1\n")
     assert error.code == "seed-negative"
-    assert error.place == "run.yaml: seed"
+    assert error.place == "run.yaml:2: seed"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
@@ -371,3 +372,20 @@ def test_a_misspelt_kind_of_step_is_refused_with_the_nearest_one() -> None:
 def test_a_step_without_a_kind_is_refused() -> None:
     error = curation_refusal(CURATION.replace("- name: drop-identical", "- {}"))
     assert (error.code, error.place) == ("config-missing-key", "run.yaml:4: steps.0.name")
+
+
+def test_a_value_that_a_part_refuses_is_named_by_line_and_full_key() -> None:
+    error = curation_refusal(CURATION.replace("0.6", "1.5"))
+    assert error.place == "run.yaml:6: steps.1.min_confidence"
+    judge = "    judge: {base_url: 'http://x/v1',\n            model: m, timeout_seconds: 0}\n"
+    error = curation_refusal(CURATION + judge)
+    assert error.place == "run.yaml:8: steps.1.judge.timeout_seconds"
+    error = curation_refusal(CURATION + "    judge_all: true\n" + "exports: []\n")
+    assert error.place == "run.yaml:7: steps.1.judge_all"
+
+
+def test_a_key_that_a_check_gives_with_its_parts_name_is_not_told_twice() -> None:
+    text = "output: x\ndata: [{path: a}]\nmodel: {path: base}\noptimizer:\n  epsilon: 0.0\n"
+    with pytest.raises(ConfigError) as caught:
+        configuration.parse(text, TrainConfig, place="run.yaml")
+    assert caught.value.place == "run.yaml:5: optimizer.epsilon"

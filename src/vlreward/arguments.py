@@ -97,7 +97,7 @@ class CurateArguments:
     """three-stages: the most rows that are left before reasoning answers are added."""
     embedder: str | None = None
     """Whose vectors say which texts are alike: hashed, or a sentence encoder's folder or name."""
-    output: Path | None = None
+    output: str | None = None
     """The run folder."""
     max_dollars: float | None = None
     """What all paid calls of the run together may cost, over all its starts."""

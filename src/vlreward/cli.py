@@ -179,7 +179,8 @@ def _curate(arguments: list[str]) -> int:
     if given.dry_run:
         plan = plan_calls(config, command=command, max_dollars=given.max_dollars)
         print("\n".join(told(plan, max_dollars=given.max_dollars)))
-        return 0
+        is_short = given.max_dollars is not None and plan.missing(given.max_dollars) > 0
+        return ConfigError.exit_code if is_short else 0
     folder = curate_sets(
         config,
         command=command,

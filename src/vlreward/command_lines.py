@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
@@ -45,16 +46,17 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
     _refuse_unused(given)
     if given.from_ is not None:
         config = configuration.load(given.from_, CurateConfig)
-        return given, _moved(config, given.output)
+        if given.output is not None:
+            return given, replace(config, output=given.output)
+        _refuse_copied(given.from_, output=config.output)
+        return given, config
     if not given.data:
         raise _missing("data", expected="--data SOURCE [SOURCE …], what to curate, or --from FILE")
     if given.output is None:
         raise _missing("output", expected="--output FOLDER, where the run and its set go")
     recipe = _curation_recipe(given)
     embedder = given.embedder or recipe.embedder
-    return given, replace(
-        recipe, output=str(given.output), embedder=embedder, exports=given.exports
-    )
+    return given, replace(recipe, output=given.output, embedder=embedder, exports=given.exports)
 
 
 def _missing(flag: str, *, expected: str) -> ConfigError:
@@ -81,7 +83,19 @@ def write_config(config: object, path: Path) -> None:
 
 
 def _refuse_unused(given: CurateArguments) -> None:
-    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
+    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take.
+
+    Nor does a file that is only written take those of a run.
+    """
+    for name in ("dry_run", "max_dollars", "drop_unanswered", "cluster"):
+        if given.write_config is not None and getattr(given, name) not in (None, False):
+            raise ConfigError(
+                "flag-unused",
+                value=f"--{name.replace('_', '-')}",
+                place="command line",
+                expected="no such flag beside --write-config, which starts no run",
+                mend="Leave one of the two out: the flag belongs to the run of the written file.",
+            )
     used = {
         "output",
         "max_dollars",
@@ -140,8 +154,18 @@ def _curation_recipe(given: CurateArguments) -> CurateConfig:
     )
 
 
-def _moved(config: CurateConfig, output: Path | None) -> CurateConfig:
-    return config if output is None else replace(config, output=str(output))
+def _refuse_copied(path: Path, *, output: str) -> None:
+    """Raises ConfigError for the file of a run's folder that was moved or copied from another."""
+    folder = path.absolute().parent
+    is_of_run = path.name == "config.yaml" and (folder / "command.json").exists()
+    if is_of_run and os.path.realpath(folder) != os.path.realpath(output):
+        raise ConfigError(
+            "run-moved",
+            value=f"output: {output}",
+            place=str(path),
+            expected=f"{folder}, the folder of the run that the file is of, or --output",
+            mend=f"--output {output} goes on there; --output NEW-FOLDER runs it anew.",
+        )
 
 
 def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:

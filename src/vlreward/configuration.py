@@ -217,8 +217,21 @@ def _validate(values: Any, config_type: type[Config], *, places: complaints.Plac
     except TypeError as error:
         raise complaints.not_plain(error, place=places.file) from error
     except ConfigError as error:
-        raise error.at(places.file) from error
+        raise complaints.located(
+            error, json.loads(text), config_type, places=places, complaint=_complaint
+        ) from error
     return config
+
+
+def _complaint(config_type: type, values: Any) -> ConfigError | None:
+    """What a configuration's own check has against a part of a file."""
+    try:
+        _validator(config_type).validate_json(json.dumps(values), strict=True)
+    except ConfigError as error:
+        return error
+    except ValidationError:
+        return None
+    return None
 
 
 def _date_as_text(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -69,6 +69,47 @@ def explain(
         expected=_expectation(path, detail, [one for group in branches.values() for one in group]),
         mend=f"Change the value.{also}",
     )
+
+
+def located(
+    error: ConfigError,
+    values: Any,
+    config_type: type,
+    *,
+    places: Places,
+    complaint: Callable[[type, Any], ConfigError | None],
+) -> ConfigError:
+    """An own check's error with line and full key: it knows its key in its own configuration only.
+
+    `complaint` says what a configuration class has against values, if anything.
+    """
+    owners = [
+        path
+        for path, part in _mappings(values)
+        for one in _configs_at(config_type, path, values)
+        if (found := complaint(one, part)) is not None and str(found) == str(error)
+    ]
+    path = max(owners, key=len, default=())
+    key = tuple(error.place.split("."))
+    depths = range(min(len(path), len(key)), -1, -1)
+    shared = next(number for number in depths if path[len(path) - number :] == key[:number])
+    return ConfigError(
+        error.code,
+        value=error.value,
+        place=places.of((*path, *key[shared:])),
+        expected=error.expected,
+        mend=error.mend,
+    )
+
+
+def _mappings(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """All mappings in the values with their key paths."""
+    if isinstance(values, dict):
+        yield path, values
+    parts = dict(enumerate(values)) if isinstance(values, list) else values
+    if isinstance(parts, dict):
+        for key, value in parts.items():
+            yield from _mappings(value, (*path, str(key)))
 
 
 def not_a_mapping(value: object, *, place: str) -> ConfigError:

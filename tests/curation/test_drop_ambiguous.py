@@ -34,3 +34,8 @@ def test_thresholds_are_settable(tmp_path):
 def test_a_confidence_beyond_one_is_refused():
     with pytest.raises(ConfigError, match="a share from 0 to 1"):
         DropAmbiguous(min_confidence=60)
+
+
+def test_a_judge_that_is_asked_about_all_rows_has_to_be_named():
+    with pytest.raises(ConfigError, match="judge_all: true, without a judge"):
+        DropAmbiguous(judge_all=True)

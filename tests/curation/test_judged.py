@@ -1,5 +1,6 @@
 """DropAmbiguous with a judge model, asked over HTTP: the miniature world's stand-in endpoint."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -95,6 +96,12 @@ def test_the_cap_stops_the_run_and_a_larger_one_goes_on_where_it_was(tmp_path, r
         with pytest.raises(ConfigError, match="run again with a larger") as caught:
             run(tmp_path, rows, endpoint, max_dollars=0.05)
         assert caught.value.code == "budget-spent"
+        said = re.fullmatch(
+            r"\$([0-9.]+) spent and \$([0-9.]+) to reserve for the next call are more than the cap "
+            r"of \$0\.05",
+            str(caught.value.value),
+        )
+        assert said is not None and float(said[1]) <= 0.05 < float(said[1]) + float(said[2])
         answered = sum(one.answered for one in endpoint.bill.models.values())
         assert 0 < answered < 96
         with bench(tmp_path) as made:

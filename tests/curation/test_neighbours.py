@@ -22,7 +22,8 @@ def clustered(num_rows, num_dimensions, *, seed=0):
 def exact(vectors, low):
     dots = vectors.astype(np.int64) @ vectors.astype(np.int64).T
     first, second = np.nonzero(np.triu(dots >= low * SCALE**2, 1))
-    return {(int(a), int(b)): dots[a, b] / SCALE**2 for a, b in zip(first, second, strict=True)}
+    cosines = np.minimum(dots / SCALE**2, 1.0)
+    return {(int(a), int(b)): cosines[a, b] for a, b in zip(first, second, strict=True)}
 
 
 def found(tmp_path, vectors, *, low=0.8, groups=None, cells=None, **settings):
@@ -42,6 +43,13 @@ def test_small_groups_are_compared_in_full_and_exactly(tmp_path):
     vectors = rounded(clustered(500, 32))
     expected = exact(vectors, 0.8)
     assert len(expected) > 50 and found(tmp_path, vectors) == expected
+
+
+def test_no_cosine_is_above_one_though_rounding_lengthens_vectors(tmp_path):
+    vectors = np.repeat(rounded(clustered(300, 384)), 2, axis=0)
+    lengths = (vectors.astype(np.int64) ** 2).sum(axis=1)
+    assert lengths.max() > SCALE**2
+    assert max(found(tmp_path, vectors).values()) == 1.0
 
 
 def test_large_groups_are_cut_into_cells_and_nearly_all_is_found(tmp_path):

@@ -138,8 +138,11 @@ def unpublished(folder):
     return folder.parent
 
 
-def test_sources_that_changed_since_are_named_and_refused(tmp_path, sources):
-    unpublished(curate(tmp_path, *sources))
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_sources_that_changed_since_are_named_and_refused(tmp_path, sources, is_finished):
+    folder = curate(tmp_path, *sources)
+    if not is_finished:
+        unpublished(folder)
     with sources[0].open("a") as file:
         file.write(json.dumps(row("a6", "New?", images=[])) + "\n")
     with pytest.raises(DataError, match="as they were when the run began") as caught:
@@ -180,7 +183,8 @@ def test_a_configuration_that_was_edited_in_place_is_refused(tmp_path, sources, 
     path.write_text(path.read_text().replace("min_confidence: 0.6", "min_confidence: 0.2"))
     with pytest.raises(ConfigError, match=r"steps\.2\.min_confidence is 0\.6, not 0\.2") as caught:
         run(["curate", "--from", str(path)])
-    assert (caught.value.code, caught.value.place) == ("run-differs", str(path))
+    kept_config = folder.parent / "work" / "read" / "config.yaml"
+    assert (caught.value.code, caught.value.place) == ("run-differs", str(kept_config))
     assert "Choose a new output folder" in caught.value.mend
 
 
@@ -199,6 +203,19 @@ def test_a_run_is_the_same_from_every_working_directory(tmp_path, sources, monke
     assert run([*from_elsewhere, "--output", output]) == 0
     unpublished(tmp_path / "run" / "set")
     assert run(["curate", "--from", "config.yaml"]) == 0
+
+
+def test_a_moved_run_is_refused_by_both_folders_and_its_file_can_be_run_anew(tmp_path, sources):
+    begun = curate(tmp_path, *sources).parent
+    moved = shutil.copytree(begun, tmp_path / "moved")
+    words = ["curate", "--from", str(moved / "config.yaml")]
+    for more in ([], ["--output", str(moved)]):
+        with pytest.raises(ConfigError, match=rf"{begun}\W.*\[run-moved\]") as caught:
+            run([*words, *more])
+        assert caught.value.place == str(moved / "config.yaml")
+    assert run([*words, "--output", str(begun)]) == 0
+    assert run([*words, "--output", str(tmp_path / "new")]) == 0
+    assert digests(tmp_path / "new" / "set") == digests(begun / "set")
 
 
 def test_a_run_folder_gives_its_configuration_back(tmp_path, sources):
@@ -293,6 +310,7 @@ def test_a_set_of_which_nothing_is_dropped_has_a_card_too(tmp_path):
         (["--output", "x"], "data-missing"),
         ([], "data-missing"),
         (["--data", "x.jsonl"], "output-missing"),
+        (["--data", "x.jsonl", "--output", ""], "config-value"),
     ],
 )
 def test_missing_arguments_are_named(arguments, code):
@@ -312,6 +330,8 @@ def test_a_source_that_is_named_twice_is_refused(tmp_path, sources, other, monke
     with pytest.raises(ConfigError, match="each source once") as caught:
         curate(tmp_path, "first.jsonl", other.format(tmp_path))
     assert caught.value.code == "source-twice" and "first.jsonl" in caught.value.value
+    with pytest.raises(ConfigError, match=r"for first\.jsonl#train and for .*#train;"):
+        curate(tmp_path, "first.jsonl#train", f"{other.format(tmp_path)}#train")
     assert not (tmp_path / "run").exists()
 
 

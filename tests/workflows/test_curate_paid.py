@@ -1,6 +1,7 @@
 """`vlreward curate` with a judge over HTTP: the endpoint's bill against cap, estimate, ledger."""
 
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -86,10 +87,10 @@ def test_the_bill_of_2000_calls_never_passes_a_cap_that_lets_64_out_at_once(tmp_
     assert spent > 1.0
 
 
-def foretold(capsys, config_path, *flags):
+def foretold(capsys, config_path, *flags, code=0):
     """The calls and dollars that a dry run foretells, and all that it says."""
     capsys.readouterr()
-    assert run(["curate", "--from", str(config_path), "--dry-run", *flags]) == 0
+    assert run(["curate", "--from", str(config_path), "--dry-run", *flags]) == code
     said = capsys.readouterr().out
     (found,) = re.findall(r"drop-ambiguous: (\d+) calls, .* \$([0-9.]+),", said)
     return int(found[0]), float(found[1]), said
@@ -130,7 +131,8 @@ def test_a_dry_run_says_what_all_steps_take_and_whether_the_money_will_do(tmp_pa
             curate_sets(config, command=COMMAND, max_dollars=dollars / 2)
         *_, enough = foretold(capsys, path, "--max-dollars", "100")[2].splitlines()
         assert re.fullmatch(r"--max-dollars 100, of which \$0\.\d+ are spent, will do .*", enough)
-        *_, short = foretold(capsys, path, "--max-dollars", "0.001")[2].splitlines()
+        short_of = ConfigError.exit_code
+        *_, short = foretold(capsys, path, "--max-dollars", "0.001", code=short_of)[2].splitlines()
     missing = float(re.search(r"will not do: \$([0-9.]+) more are needed", short)[1])
     assert 0 < missing < 2 * dollars
 
@@ -264,6 +266,36 @@ def test_a_model_that_cannot_be_asked_is_found_out_before_anything_is_read(
         run(command)
     assert caught.value.code == code
     assert "Read" not in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_an_endpoint_that_is_down_or_locked_is_found_out_before_anything_is_read(
+    tmp_path, capfd, is_second
+):
+    command = [*one_pair(tmp_path), "--judge"]
+    with WorldEndpoint(truth(), world_config(api_key="sk-world")) as endpoint:
+        url = endpoint.base_url
+        if is_second:
+            assert run([*command, f"world-judge@{url}", "--dry-run"]) == 0
+        with pytest.raises(EndpointError) as locked:
+            run([*command, f"world-judge@{url}"])
+    with pytest.raises(EndpointError) as down:
+        run([*command, f"world-judge@{url}"])
+    assert (locked.value.code, down.value.code) == ("endpoint-refused", "endpoint-down")
+    assert locked.value.place == down.value.place == f"world-judge at {url}"
+    if not is_second:
+        assert "Read" not in capfd.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_step_that_began_is_left_to_its_replies(tmp_path):
+    sources = write_sources(tmp_path, silent_rows(pairs(), number=3))
+    with WorldEndpoint(truth(), world_config()) as endpoint:
+        config = recipe(sources, judge=judge_at(endpoint.base_url), output=tmp_path / "run")
+        folder = curate_sets(config, command=COMMAND)
+        assert endpoint.bill.models["world-judge"].calls == 6
+    shutil.rmtree(folder)
+    (tmp_path / "run" / "work" / "03-drop-ambiguous" / "found.json").unlink()
+    assert curate_sets(config, command=COMMAND) == folder
 
 
 def test_a_dry_run_says_what_pictures_it_only_guesses(tmp_path, capsys):

@@ -133,3 +133,30 @@ cli.main()
 def test_an_interrupt_amid_a_computation_of_dafts_aborts_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=False)
     assert (done.returncode, "Fatal" in done.stderr) == (130, False), done.stderr
+
+
+TORCHLESS = """
+import sys
+from dataclasses import replace
+from vlreward.curation.mix import Mix
+from vlreward.recipes.curation import first_stage
+from vlreward.workflows.curate import curate_sets
+
+data, benchmark, output = sys.argv[1:]
+config = first_stage(data=data, benchmarks=benchmark, output=output)
+curate_sets(replace(config, steps=(*config.steps, Mix(max_rows=1))), command=[])
+assert "torch" not in sys.modules
+"""
+
+
+def test_daft_is_given_nothing_for_which_it_imports_torch_and_swallows_interrupts(
+    tmp_path: Path,
+) -> None:
+    row = '{"prompt": "%s?", "chosen": "So.", "rejected": "No."}\n'
+    (tmp_path / "pairs.jsonl").write_text(row % "Why" + row % "What is a whale")
+    (tmp_path / "asked.jsonl").write_text(row % "Is 7 a prime")
+    words = [str(tmp_path / name) for name in ("pairs.jsonl", "asked.jsonl", "run")]
+    done = subprocess.run(
+        [sys.executable, "-c", TORCHLESS, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

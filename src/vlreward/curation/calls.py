@@ -12,6 +12,7 @@ from vlreward.generation.client import Connection
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import ReplyJournal
 from vlreward.generation.prices import pricing_of
+from vlreward.generation.reaching import refuse_unreachable
 from vlreward.generation.tokens import refuse_unknown_pictures
 from vlreward.generation.transport import Sender
 
@@ -79,6 +80,15 @@ def refuse_unaskable(
                 mend=f"{error.mend} Flags cannot say it: --write-config FILE writes what they say "
                 "into a file, to be completed and given as --from FILE.",
             ) from error
+
+
+def refuse_unreachable_models(
+    models: Iterable[AskedModel], *, environment: Mapping[str, str]
+) -> None:
+    """Raises EndpointError if an endpoint of theirs is down or refuses the key."""
+    met = {(one.endpoint.base_url, one.endpoint.api_key_env): one.endpoint for one in models}
+    for endpoint in met.values():
+        refuse_unreachable(endpoint, api_key=find_key(endpoint, environment))
 
 
 def find_key(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:

@@ -49,6 +49,8 @@ class CurateConfig:
     knows synonyms too."""
 
     def __post_init__(self) -> None:
+        output = self.output
+        require(bool(output.strip()), place="output", value=repr(output), expected="a folder")
         names = [step.name for step in self.steps]
         twice = next((name for name in names if names.count(name) > 1), None)
         require(twice is None, place="steps", value=twice, expected="each step at most once")

@@ -157,7 +157,7 @@ def _same_pictures(
         for picture in one.prompt.pictures:
             labels.setdefault(stands_for.get(picture.sha256, picture.sha256), one.label)
     col = daft().col
-    shown = rows.select("row", "pictures").where(col("pictures").list_count() > 0)
+    shown = rows.select("row", "pictures").where(col("pictures").length() > 0)
     for row in shown.sort("row").iter_rows():
         found = (
             labels.get(stands_for.get(one["sha256"], one["sha256"])) for one in row["pictures"]

@@ -55,6 +55,12 @@ class DropAmbiguous:
             value=self.num_samples,
             expected="1 or more",
         )
+        require(
+            self.judge is not None or not self.judge_all,
+            place="judge_all",
+            value="true, without a judge",
+            expected="a judge model, to be asked about all rows",
+        )
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
         """The rows to drop; raises ConfigError where the budget does not reach."""

@@ -100,7 +100,7 @@ class Mix:
     def _ordered(self, rows: Frame) -> list[dict[str, Any]]:
         """Row, id, source, place and modality of all rows, in the order in which they are taken."""
         col = daft().col
-        shown = col("pictures").list_count() > 0
+        shown = col("pictures").length() > 0
         found = rows.select("row", "id", "source", "place", shown.alias("shown")).to_pylist()
         for row in found:
             row["modality"] = "picture" if row["shown"] else "text"

@@ -97,7 +97,7 @@ def near_pairs(
     )
     columns = (found["first"], found["second"], found["dot"])
     return [
-        Near(first=first, second=second, similarity=dot / SCALE**2)
+        Near(first=first, second=second, similarity=min(dot / SCALE**2, 1.0))
         for first, second, dot in zip(*columns, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,11 +102,30 @@ def models_left(steps: Sequence[Step], *, folder: Path) -> list[AskedModel]:
     """The models of the steps of which no earlier call in this folder found the outcome."""
     return [
         model
-        for number, step in enumerate(steps, start=1)
-        if isinstance(step, PaidStep)
-        and not (_folder_of(step, number, folder=folder) / _FOUND).exists()
+        for step, own in _paid_steps(steps, folder=folder)
+        if not (own / _FOUND).exists()
         for model in step.models
     ]
+
+
+def models_to_come(steps: Sequence[Step], *, folder: Path) -> list[AskedModel]:
+    """The models of the steps that no earlier call in this folder began.
+
+    One that did may have left all replies, and people decide about them for days.
+    """
+    return [
+        model
+        for step, own in _paid_steps(steps, folder=folder)
+        if not own.exists()
+        for model in step.models
+    ]
+
+
+def _paid_steps(steps: Sequence[Step], *, folder: Path) -> Iterator[tuple[PaidStep, Path]]:
+    """The steps that may call endpoints, and the folder of each."""
+    for number, step in enumerate(steps, start=1):
+        if isinstance(step, PaidStep):
+            yield step, _folder_of(step, number, folder=folder)
 
 
 def _folder_of(step: Step, number: int, *, folder: Path) -> Path:

@@ -54,7 +54,7 @@ class Tasks(NamedTuple):
 def choose_questions(rows: Frame, *, max_prompts: int, seed: int) -> list[Question]:
     """Distinct prompts with pictures, each with its best-judged row; drawn by hash and seed."""
     col = daft().col
-    shown = rows.where(col("pictures").list_count() > 0)
+    shown = rows.where(col("pictures").length() > 0)
     best: dict[str, Any] = {}
     for row in shown.select("row", "prompt_key", "pictures", *RANK_COLUMNS).iter_rows():
         key = row["prompt_key"]

@@ -21,6 +21,7 @@ from vlreward.generation.journal import Asked, ReplyJournal
 from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
+from vlreward.generation.reaching import endpoint_refused
 from vlreward.generation.requests import ChatRequest
 from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
@@ -202,7 +203,7 @@ class _Asker:
             number += 1
             attempt = await self._attempt(key, request, worst)
             if attempt is None:
-                return Outcome(key, self._unasked(number - 1))
+                return Outcome(key, self._unasked(number - 1, worst=worst))
             if isinstance(attempt.result, Completion):
                 self._num_outages = 0
                 result = self._read(attempt.result, attempt, number=number)
@@ -211,7 +212,7 @@ class _Asker:
                 return Outcome(key, result)
             setback = attempt.result
             if setback.stops_run:
-                raise self._stopped(setback)
+                raise endpoint_refused(self._endpoint, detail=setback.detail)
             wait = wait_seconds(number, retry_after=setback.retry_after, rng=self._connection.rng)
             tries_left = number < self._endpoint.max_attempts and wait <= _LONGEST_WAIT_SECONDS
             if setback.is_final or not tries_left:
@@ -355,9 +356,12 @@ class _Asker:
             "run goes on without them.",
         )
 
-    def _unasked(self, num_attempts: int) -> Failure:
-        spent = f"${self._budget.spent:.4f} of ${self._budget.max_dollars:.4f} are spent"
-        return Failure(reason="budget", detail=spent, attempts=num_attempts)
+    def _unasked(self, num_attempts: int, *, worst: float | None) -> Failure:
+        detail = (
+            f"${self._budget.spent:.4g} spent and ${worst or 0.0:.4g} to reserve for the next call "
+            f"are more than the cap of ${self._budget.max_dollars:.4g}"
+        )
+        return Failure(reason="budget", detail=detail, attempts=num_attempts)
 
     def _refuse_overrun(self, attempt: _Attempt, worst: float | None) -> None:
         """Stops a run whose worst cases are none, before it passes the cap."""
@@ -372,14 +376,4 @@ class _Asker:
             expected=f"at most ${worst:.6f} by its text, pictures and max_output_tokens",
             mend="Set tokens_per_picture to what the provider bills at most, and check that the "
             "endpoint heeds output_limit_field. The reply is kept.",
-        )
-
-    def _stopped(self, setback: Setback) -> EndpointError:
-        return EndpointError(
-            "endpoint-refused",
-            value=setback.detail,
-            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
-            expected="an endpoint that knows the key and the model",
-            mend="Check the key, the model's name, the address and the account, and run again: "
-            "replies so far are kept.",
         )

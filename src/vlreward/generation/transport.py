@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _NO_KEY = "none"
 """What the library is given for an endpoint without keys, lest it takes one from elsewhere."""
 _STOPPING = (401, 402, 403, 404)
+_LOCKED = (401, 403)
+_LOOK_SECONDS = 10.0
 _NOT_TAKEN = (503, 529)
 _PASSING = (408, 409, 425)
 """Refusals of the moment, not of the request: it came too slowly, at a wrong time, too early."""
@@ -149,6 +151,23 @@ class Caller:
         except self._openai.APIStatusError as error:
             return self._refused(error)
         return self._read(raw.http_response.content)
+
+    async def find_obstacle(self) -> Setback | None:
+        """Why no request can be answered, as a request without content tells; it costs nothing.
+
+        An endpoint that is there and takes the key refuses it as malformed, or is slow about it.
+        """
+        look = {"timeout": min(_LOOK_SECONDS, self._endpoint.timeout_seconds)}
+        try:
+            await self._client.post(
+                "/chat/completions", cast_to=self._httpx.Response, body={}, options=look
+            )
+        except self._openai.APIConnectionError as error:
+            setback = self._not_answered(error)
+            return None if setback.maybe_billed else setback
+        except self._openai.APIStatusError as error:
+            return self._refused(error) if error.status_code in _LOCKED else None
+        return None
 
     def _arguments(self, request: ChatRequest) -> dict[str, Any]:
         arguments: dict[str, Any] = {

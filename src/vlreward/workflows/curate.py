@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlreward.curation import ledger
-from vlreward.curation.calls import Calls, refuse_unaskable
+from vlreward.curation.calls import Calls, refuse_unaskable, refuse_unreachable_models
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
 from vlreward.curation.frames import Frame, daft
 from vlreward.curation.ledger import Entry
-from vlreward.curation.pipeline import Curated, curate, models_left, rehearse
+from vlreward.curation.pipeline import (
+    Curated,
+    curate,
+    models_left,
+    models_to_come,
+    rehearse,
+)
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.curation.steps import Bench
 from vlreward.curation.working_set import ReadIn, pairs_of, rows_of
@@ -45,7 +51,9 @@ from vlreward.sources.write import write_parquet
 from vlreward.workflows.curation_sources import (
     all_sources,
     read_sources,
+    refuse_changed_since,
     refuse_doubles,
+    refuse_moved_run,
     refuse_other_run,
 )
 from vlreward.workflows.interruption import kept_at_signals
@@ -57,7 +65,6 @@ from vlreward.workflows.surrogates import find_surrogate_model, trainer_fitter
 _SHARD_PAIRS = 10_000
 _REHEARSED = ".rehearsed"
 """In the folder of a run of which there were dry runs only."""
-_NOTHING_TO_DO = "Nothing to do: the run was finished before."
 
 
 def curate_sets(
@@ -74,15 +81,13 @@ def curate_sets(
     `max_dollars` caps what all calls of the run together cost, over all its starts. What an earlier
     start finished is not done again. Where an endpoint gives no reply to some requests, the run
     ends with EndpointError and its next start asks them again, unless `drop_unanswered`. Raises
-    DataError if a source cannot be read as a whole, or has changed since the run began, ConfigError
-    if the money does not reach, Waiting if people have to decide first, and Interrupted at a
-    signal.
+    DataError if a source cannot be read as a whole, or has changed since the run began, finished
+    or not, ConfigError if the money does not reach, Waiting if people have to decide first, and
+    Interrupted at a signal.
     """
     finished = _set_of(config)
     with Progress() as progress, _held(config, command=command):
-        if finished.exists():
-            verify_manifest(finished, error=DataError)
-            progress.say(_NOTHING_TO_DO)
+        if _is_finished(config, progress=progress):
             return finished
         with _begun(
             config,
@@ -111,8 +116,7 @@ def plan_calls(
     configuration. Raises as the run would, but needs no keys.
     """
     with Progress() as progress, _held(config, command=command, rehearses=True):
-        if _set_of(config).exists():
-            progress.say(_NOTHING_TO_DO)
+        if _is_finished(config, progress=progress):
             return Plan(steps={})
         with _begun(config, max_dollars=max_dollars, progress=progress, asks=False) as run:
             models = models_left(config.steps, folder=run.bench.folder)
@@ -146,6 +150,7 @@ def _held(
     kept = "Finished steps and all replies are kept"
     with kept_at_signals("curation", kept=kept), only_writer(output):
         _forget_rehearsal(config)
+        refuse_moved_run(config)
         is_rehearsal = rehearses and not (output / "config.yaml").exists()
         run = RunFolder.create(
             output, config=anchored(config), command=command, clock=time.time, free=HOW_ASKED
@@ -175,6 +180,16 @@ def _forget_rehearsal(config: CurateConfig) -> None:
     except ConfigError:
         shutil.rmtree(output / "work")
     (output / _REHEARSED).unlink()
+
+
+def _is_finished(config: CurateConfig, *, progress: Progress) -> bool:
+    """Whether the set is there; raises DataError if it is damaged, or its sources have changed."""
+    if not _set_of(config).exists():
+        return False
+    verify_manifest(_set_of(config), error=DataError)
+    refuse_changed_since(config, Path(config.output) / "work")
+    progress.say("Nothing to do: the run was finished before.")
+    return True
 
 
 def _set_of(config: CurateConfig) -> Path:
@@ -208,6 +223,9 @@ def _begun(
         if isinstance(step, RegenerateWeak):
             find_surrogate_model(step.surrogate.recipe, model=step.surrogate.model)
     embedder = _embedder(config.embedder)
+    if asks:
+        to_come = models_to_come(config.steps, folder=work)
+        refuse_unreachable_models(to_come, environment=environment or {})
     read = read_sources(config, work, progress=progress)
     with ReplyJournal(output / "replies.sqlite") as journal:
         budget = Budget(max_dollars, spent=journal.money().total)
@@ -277,7 +295,7 @@ def _export(
 
 
 def _has_pictures(rows: Frame) -> bool:
-    shown = rows.where(daft().col("pictures").list_count() > 0)
+    shown = rows.where(daft().col("pictures").length() > 0)
     return bool(shown.limit(1).count_rows())
 
 
@@ -305,7 +323,7 @@ def _digest(data: Path) -> str:
 
 def _columns(rows: Frame) -> Iterator[dict[str, object]]:
     col = daft().col
-    shown = col("pictures").list_count() > 0
+    shown = col("pictures").length() > 0
     columns = rows.select("id", "source", "prompt", "chosen", "rejected", shown.alias("shown"))
     found: Iterator[dict[str, object]] = columns.iter_rows()
     return found

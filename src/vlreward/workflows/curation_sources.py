@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,7 @@ from vlreward.runs import refuse_other_config
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.files import find_files
 from vlreward.sources.read import read_preferences
+from vlreward.sources.spec import describe_source
 from vlreward.workflows.places import anchored
 
 _REASONS_SHOWN = 5
@@ -55,16 +58,16 @@ def refuse_doubles(sources: Sequence[SourceConfig]) -> None:
     earlier: dict[Hashable, list[tuple[str | None, str]]] = defaultdict(list)
     for source in sources:
         for part in _parts(source):
-            for split, path in earlier[part.key]:
+            for split, word in earlier[part.key]:
                 if split == part.split or None in (split, part.split):
                     raise ConfigError(
                         "source-twice",
-                        value=f"{part.name}, for {path} and for {source.path}",
+                        value=f"{part.name}, for {word} and for {describe_source(source)}",
                         place="data",
                         expected="each source once: a row that is read twice would vote twice",
                         mend="Leave one of them out, or name a split for each.",
                     )
-            earlier[part.key].append((part.split, source.path))
+            earlier[part.key].append((part.split, describe_source(source)))
 
 
 class _Part(NamedTuple):
@@ -85,6 +88,25 @@ def _parts(source: SourceConfig) -> Iterator[_Part]:
         yield _Part((found.st_dev, found.st_ino), source.split, str(file))
 
 
+def refuse_moved_run(config: CurateConfig) -> None:
+    """Raises ConfigError if the run in the folder was begun in another one.
+
+    What its steps found names files by their places there.
+    """
+    path = Path(config.output) / "config.yaml"
+    if not path.exists():
+        return
+    begun = str(configuration.load_plain(path).get("output"))
+    if os.path.realpath(begun) != os.path.realpath(config.output):
+        raise ConfigError(
+            "run-moved",
+            value=f"a run that was begun in {begun}",
+            place=str(path),
+            expected="a run that was begun in this folder: it names its files by their places",
+            mend="Move it back there to go on, or choose a new output folder.",
+        )
+
+
 def refuse_other_run(config: CurateConfig, work: Path) -> None:
     """Raises ConfigError if what is in the work folder was made with another configuration.
 
@@ -98,7 +120,7 @@ def refuse_other_run(config: CurateConfig, work: Path) -> None:
     refuse_other_config(
         configuration.load_plain(folder / "config.yaml"),
         configuration.to_plain(anchored(config)),
-        place=str(Path(config.output) / "config.yaml"),
+        place=str(folder / "config.yaml"),
         free=HOW_ASKED,
     )
 
@@ -135,6 +157,19 @@ def read_sources(config: CurateConfig, work: Path, *, progress: Progress) -> Rea
             temporary / "sources.json", {"sources": state, "num_read": read.num_read}
         )
     return read
+
+
+def refuse_changed_since(config: CurateConfig, work: Path) -> None:
+    """Raises DataError if sources changed after a run was finished; it does without those gone."""
+    path = work / "read" / "sources.json"
+    if not path.exists():
+        return
+    first: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8"))["sources"]
+    now: dict[str, list[int]] = {}
+    for source in all_sources(anchored(config)):
+        with suppress(DataError):
+            now |= _state([source])
+    _refuse_changes({name: first[name] for name in first.keys() & now.keys()}, now)
 
 
 def _say_read(read: ReadIn, *, progress: Progress) -> None:

@@ -24,6 +24,10 @@ class Plan:
         """All steps together."""
         return sum(self.steps.values(), Estimate())
 
+    def missing(self, max_dollars: float) -> float:
+        """The dollars by which the calls and what is spent pass a cap; 0 or less if it will do."""
+        return self.spent + self.total.dollars - max_dollars
+
 
 def told(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
     """The plan in lines: each step, all together, and whether the money will do."""
@@ -42,7 +46,7 @@ def told(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
             "--max-dollars it has to be set in a configuration file, as tokens_per_picture."
         )
     if max_dollars is not None:
-        yield _enough(total, spent=plan.spent, max_dollars=max_dollars)
+        yield _enough(plan, max_dollars=max_dollars)
 
 
 def _said(found: Estimate) -> str:
@@ -53,9 +57,9 @@ def _said(found: Estimate) -> str:
     )
 
 
-def _enough(total: Estimate, *, spent: float, max_dollars: float) -> str:
-    gone = f", of which ${spent:.4g} are spent," if spent else ""
-    missing = spent + total.dollars - max_dollars
+def _enough(plan: Plan, *, max_dollars: float) -> str:
+    gone = f", of which ${plan.spent:.4g} are spent," if plan.spent else ""
+    missing = plan.missing(max_dollars)
     if missing <= 0:
         return f"--max-dollars {max_dollars:g}{gone} will do by this estimate."
     return f"--max-dollars {max_dollars:g}{gone} will not do: ${missing:.4g} more are needed."
