@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from vlreward.command_lines import read_curate_config, read_eval_arguments, read_train_config
+from vlreward.command_lines import (
+    read_curate_config,
+    read_eval_arguments,
+    read_evaluate_config,
+    read_train_config,
+)
 from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.regenerate_weak import RegenerateWeak
 from vlreward.errors import ConfigError
+from vlreward.evaluation.config import EvaluateConfig
+from vlreward.runs import RunFolder
+from vlreward.training.config import TrainConfig
 
 THREE_STAGES = [
     *("three-stages", "--data", "pairs.jsonl", "--output", "run"),
@@ -64,6 +73,31 @@ def test_a_flag_of_eval_counts_once_but_for_what_may_be_many() -> None:
     assert len([*chain(*given.data)]) == 2
     with pytest.raises(ConfigError, match="--max-dollars 2 times"):
         read_eval_arguments([*words, "--max-dollars", "1", "--max_dollars=9"])
+
+
+def read_eval(words: list[str]) -> EvaluateConfig:
+    return read_evaluate_config(read_eval_arguments(words))
+
+
+@pytest.mark.parametrize("read", [read_train_config, read_eval])
+def test_the_file_of_a_copied_run_asks_which_folder_is_meant(
+    read: Callable[[list[str]], TrainConfig | EvaluateConfig], tmp_path: Path
+) -> None:
+    begun, data = str(tmp_path / "begun"), tmp_path / "pairs.jsonl"
+    data.touch()
+    words = {
+        read_train_config: ["scratch", "--data", str(data), "--output", begun],
+        read_eval: ["--data", str(data), "--model", "miniature", "--output", begun],
+    }
+    config = read(words[read])
+    RunFolder.create(tmp_path / "begun", config=config, command=["vlreward"], clock=lambda: 0.0)
+    assert read(["--from", f"{begun}/config.yaml"]) == config
+    copied = str(shutil.copytree(begun, tmp_path / "copied") / "config.yaml")
+    with pytest.raises(ConfigError, match=rf"output: {begun};.*{tmp_path / 'copied'},") as caught:
+        read(["--from", copied])
+    assert caught.value.code == "run-moved"
+    for output in (begun, str(tmp_path / "new")):
+        assert read(["--from", copied, "--output", output]).output == output
 
 
 def test_a_recipe_beside_a_file_is_called_by_its_name(tmp_path: Path) -> None:

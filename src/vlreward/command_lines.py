@@ -176,7 +176,10 @@ def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
     if given.from_ is not None:
         _refuse_set(given, but={"from_", "output", "max_dollars", "dry_run"}, beside="--from")
         config = configuration.load(given.from_, EvaluateConfig)
-        return config if given.output is None else replace(config, output=str(given.output))
+        if given.output is not None:
+            return replace(config, output=str(given.output))
+        _refuse_copied(given.from_, output=config.output)
+        return config
     benchmarks, models = [*chain(*given.benchmark)], [*chain(*given.model)]
     missing = [
         flag
@@ -269,6 +272,9 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
             expected="--data SOURCE [SOURCE …], each path[#split] or hub:owner/name[#split]",
             mend="Name the preference data to train on.",
         )
+    names_output = any(word.split("=")[0] == "--output" for word in rest)
+    if arguments[0] == "--from" and not names_output:
+        _refuse_copied(Path(arguments[1]), output=config.output)
     return config
 
 
