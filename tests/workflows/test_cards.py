@@ -15,13 +15,13 @@ def test_a_base_models_card_has_every_family_and_skill() -> None:
     card = base_card(
         {
             "overall": found(0.625),
-            "skills": {"reading": found(0.25)},
-            "tasks": {"pie charts": found(0.125)},
+            "skills": {"counting": found(0.25)},
+            "tasks": {"counting": found(0.125)},
         },
         command=COMMAND,
     )
     assert "| all | 40 | 0.625 [0.500, 0.750] |" in card
-    assert "| reading | 40 | 0.250" in card and "| pie charts | 40 | 0.125" in card
+    assert "| all of counting | 40 | 0.250" in card and "| counting | 40 | 0.125" in card
     assert "    vlreward miniature base --output runs/base\n" in card
 
 

@@ -70,9 +70,13 @@ Its rewards compare answers to one question. It knows no photographs and hardly 
 
 def base_card(validation: Mapping[str, Any], *, command: Sequence[str]) -> str:
     """From the last validation of a base model's run."""
-    groups = {"all": validation["overall"], **validation["skills"], **validation["tasks"]}
+    groups = [
+        ("all", validation["overall"]),
+        *((f"all of {name}", found) for name, found in validation["skills"].items()),
+        *validation["tasks"].items(),
+    ]
     rows = []
-    for name, found in groups.items():
+    for name, found in groups:
         low, high = found["interval"]
         said = f"{found['accuracy']:.3f} [{low:.3f}, {high:.3f}]"
         rows.append((name, found["num_questions"], said))
