@@ -18,6 +18,7 @@ from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.scorers.config import ScorerConfig, WeightsConfig
 from vlreward.runs import RunFolder
 from vlreward.sources.config import SourceConfig
+from vlreward.training.validation import Share
 from vlreward.workflows.compare import Compared, compare_runs
 from vlreward.workflows.measurements import outcomes_folder
 
@@ -109,7 +110,16 @@ def test_where_one_has_no_figures_nothing_is_compared_and_it_is_said(tmp_path: P
     found = compared(run, output=tmp_path / "cmp")
     assert found.found.differences == {} and found.found.mcnemar.p_value == 1
     page = (tmp_path / "cmp" / "compare.html").read_text()
-    assert "<img" not in page and "40 rows" in page
+    assert "<img" not in page and "40 rows, none of which has a result in both" in page
+
+
+def test_rows_without_a_result_do_not_count_as_agreement(tmp_path: Path) -> None:
+    rows = outcomes(30)
+    lost = [outcome(one.id, group=one.group, failure="gone") for one in rows[:10]]
+    run = finished(tmp_path / "run", whole=rows, part=[*lost, *rows[10:]])
+    found = compared(run)
+    assert found.found.agreement == Share(30, 30)
+    assert "10 rows have no result in one of them" in found.sentence
 
 
 def test_it_is_said_which_benchmarks_only_one_run_has(

@@ -25,7 +25,7 @@ from tests.workflows.evaluating import (
     write_pairs,
 )
 from vlreward import cli
-from vlreward.errors import ConfigError, DataError
+from vlreward.errors import CheckpointError, ConfigError, DataError
 from vlreward.evaluation.outcome_files import OUTCOMES, OutcomeLog, read_outcomes
 from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.spec import evaluation
@@ -200,6 +200,24 @@ def test_a_rehearsal_of_a_local_model_makes_no_calls_and_leaves_nothing(tmp_path
     [found] = plan_evaluation(config)
     assert (found.num_rows, found.estimate) == (3, None)
     assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_start_that_fails_before_any_row_leaves_the_folder_free(tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(3))
+    words = ["eval", "--data", str(data), "--output", str(tmp_path / "run"), "--model"]
+    with pytest.raises(CheckpointError, match="model-folder-missing"):
+        cli.run([*words, str(tmp_path / "nowhere")])
+    assert cli.run([*words, "miniature"]) == 0
+
+
+def test_it_is_said_where_no_pictures_could_be_shuffled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(3))
+    config = config_of(data, "miniature", output=tmp_path / "run", shuffled_pictures=True)
+    evaluate(config, command=COMMAND)
+    assert "no pictures shuffled" in capsys.readouterr().err
+    assert "no pictures shuffled" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_other_settings_go_into_another_folder(run: Path, tmp_path: Path) -> None:

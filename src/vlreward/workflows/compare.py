@@ -65,10 +65,14 @@ class Compared:
     def sentence(self) -> str:
         """McNemar's test and the agreement in words."""
         test, agreement = self.found.mcnemar, self.found.agreement
+        if agreement is None:
+            return f"{self.found.num_rows} rows, none of which has a result in both."
+        without = self.found.num_rows - agreement.num_all
+        left_out = f" {without} rows have no result in one of them." if without else ""
         return (
             f"{self.found.num_rows} rows; only the first is better on {test.num_first_better}, "
             f"only the second on {test.num_second_better}: McNemar's exact p = "
-            f"{test.p_value:.3g}. Both name the same winner, or none, on {agreement}."
+            f"{test.p_value:.3g}. Both name the same winner, or none, on {agreement}.{left_out}"
         )
 
     def as_fields(self) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +56,10 @@ from vlreward.workflows.measurements import (
 
 RESULTS, REPORT, TABLES = "results.json", "report.html", "tables.txt"
 _SHUFFLED = "shuffled-pictures"
+_WORK = ("*.parquet", "tail.jsonl", JOURNAL)
+"""Files of a run that hold outcomes or replies."""
 _TEXT_WIDTH = 120
+_NO_CONTROL = "no pictures shuffled, as no two rows of a subset have different ones to trade"
 
 
 class Foretold(NamedTuple):
@@ -108,20 +113,16 @@ def evaluate(
         only_writer(output),
     ):
         run = RunFolder.create(output, config=config, command=command, clock=time.time)
-        try:
+        with _withdrawn_if_unused(run):
             benchmarks = _load(config, progress=progress)
-        except VlrewardError:
-            if not (output / ROWS).exists():
-                run.withdraw()
-            raise
-        spent = sum(money.total for money in _money(config).values())
-        resources = Resources(
-            progress=progress, budget=Budget(max_dollars, spent=spent), environment=keys
-        )
-        for model in config.models:
-            tasks = [task for one in benchmarks for task in _tasks(config, model, one)]
-            folder = model_folder(config, model.label)
-            run_tasks(model.scorer, tasks, folder=folder, resources=resources)
+            spent = sum(money.total for money in _money(config).values())
+            resources = Resources(
+                progress=progress, budget=Budget(max_dollars, spent=spent), environment=keys
+            )
+            for model in config.models:
+                tasks = [task for one in benchmarks for task in _tasks(config, model, one)]
+                folder = model_folder(config, model.label)
+                run_tasks(model.scorer, tasks, folder=folder, resources=resources)
         found = Evaluation(
             config=config,
             benchmarks=tuple(benchmarks),
@@ -130,6 +131,19 @@ def evaluate(
         )
         _write(found, output, run=run)
     return found
+
+
+@contextmanager
+def _withdrawn_if_unused(run: RunFolder) -> Iterator[None]:
+    """Frees the folder for other settings where the run fails before any row or reply is there."""
+    try:
+        yield
+    except VlrewardError:
+        rows = run.path / ROWS
+        if not any(path.stat().st_size for name in _WORK for path in rows.rglob(name)):
+            shutil.rmtree(rows, ignore_errors=True)
+            run.withdraw()
+        raise
 
 
 def plan_evaluation(
@@ -181,6 +195,8 @@ def _load(config: EvaluateConfig, *, progress: Progress, keep: Path | None = Non
                 if config.shuffled_pictures
                 else ()
             )
+            if config.shuffled_pictures and not shuffled:
+                rows = replace(rows, notes=(*rows.notes, _NO_CONTROL))
             found.append(Loaded(config=one, rows=rows, shuffled=tuple(shuffled)))
             advance()
             progress.say("; ".join([f"{one.label}: {len(rows.examples)} rows", *rows.notes]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from vlreward.durable import write_text_atomically
@@ -42,14 +43,17 @@ def write_report(path: Path, found: Evaluation, *, facts: RunFacts) -> None:
 
 def _summary(found: Evaluation) -> str:
     """The figure that stands for each benchmark, of every model."""
+    mains: dict[str, set[str]] = defaultdict(set)
+    for one in found.measurements:
+        mains[one.benchmark.config.label].add(one.result.accuracy.main)
     rows: dict[str, dict[str, str]] = {}
     for one in found.measurements:
-        main = one.result.accuracy.main
+        label, main = one.benchmark.config.label, one.result.accuracy.main
         said = share(one.result.accuracy.value, one.result.intervals[main], in_per_cent=True)
-        rows.setdefault(one.model.label, {})[one.benchmark.config.label] = said
-    mains = {one.benchmark.config.label: one.result.accuracy.main for one in found.measurements}
+        name = f" {escape(main)}" if len(mains[label]) > 1 else ""
+        rows.setdefault(one.model.label, {})[label] = f"{said}{name}"
     labels = [one.config.label for one in found.benchmarks]
-    titles = [f"{one.title}, {mains[one.config.label]}" for one in found.benchmarks]
+    titles = [_main_title(one, mains[one.config.label]) for one in found.benchmarks]
     return table(
         ["Model", *titles],
         (
@@ -57,6 +61,11 @@ def _summary(found: Evaluation) -> str:
             for name, said in rows.items()
         ),
     )
+
+
+def _main_title(benchmark: Loaded, mains: Collection[str]) -> str:
+    """A benchmark with its figure, where that is the same for all models."""
+    return f"{benchmark.title}, {next(iter(mains))}" if len(mains) == 1 else benchmark.title
 
 
 def _benchmark(benchmark: Loaded, measurements: Sequence[Measurement]) -> Iterator[str]:

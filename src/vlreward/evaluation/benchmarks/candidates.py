@@ -7,6 +7,7 @@ them by `correct`, a list of true and false, or by `ratings`, of which the highe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from vlreward.sources.fields import Row
 from vlreward.sources.messages import parse_answer, parse_conversation
 
 _CHANCE, _CEILING = "chance", "ceiling"
+_LARGEST = sys.float_info.max
 
 
 class _Candidate(NamedTuple):
@@ -144,12 +146,12 @@ def _check_number(marks: list[object], given: list[object], *, field: str) -> No
 
 
 def _flag(value: object, *, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise fields.wrong_type(value, field=field, expected="true or false")
-    return value
+    if value not in (0, 1):
+        raise fields.wrong_type(value, field=field, expected="true or false, or 1 or 0")
+    return bool(value)
 
 
 def _rating(value: object, *, field: str) -> float:
-    if not isinstance(value, (int, float)):
-        raise fields.wrong_type(value, field=field, expected="a number, or true or false")
+    if not isinstance(value, (int, float)) or not abs(value) <= _LARGEST:
+        raise fields.wrong_type(value, field=field, expected="a finite number, or true or false")
     return float(value)

@@ -110,9 +110,12 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         given = [name for name in ("endpoint", "local") if getattr(self, name) is not None]
         _require_one(given, choice="endpoint or local", place="judge")
-        for name in ("max_new_tokens", "num_votes"):
-            value = getattr(self, name)
-            require(value >= 1, place=name, value=value, expected="1 or more")
+        limit = self.max_new_tokens
+        require(limit >= 1, place="max_new_tokens", value=limit, expected="1 or more")
+        votes = self.num_votes
+        require(
+            1 <= votes <= 100, place="num_votes", value=votes, expected="a number from 1 to 100"
+        )
         top_p = self.top_p
         require(
             top_p is None or 0 < top_p <= 1, place="top_p", value=top_p, expected="above 0, up to 1"

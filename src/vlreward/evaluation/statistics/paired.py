@@ -43,14 +43,15 @@ class McNemar(NamedTuple):
 class Comparison:
     """The first against the second on the rows that both have.
 
-    `num_unmatched` rows are in one alone; `agreement` is how often both name one winner, or none.
+    `num_unmatched` rows are in one alone; `agreement` is how often both name one winner, or none,
+    of the rows that have a result in both; None without such rows.
     """
 
     num_rows: int
     num_unmatched: int
     differences: Mapping[str, Difference]
     mcnemar: McNemar
-    agreement: Share
+    agreement: Share | None
 
 
 def compare(
@@ -84,8 +85,17 @@ def compare(
         num_unmatched=len(first) + len(second) - 2 * len(ones),
         differences=differences,
         mcnemar=mcnemar(grade(ones, protocol=rules), grade(others, protocol=rules)),
-        agreement=Share.of([a.best == b.best for a, b in zip(ones, others, strict=True)]),
+        agreement=_agreement(ones, others),
     )
+
+
+def _agreement(ones: Sequence[Outcome], others: Sequence[Outcome]) -> Share | None:
+    found = [
+        one.best == other.best
+        for one, other in zip(ones, others, strict=True)
+        if one.failure is None and other.failure is None
+    ]
+    return Share.of(found) if found else None
 
 
 def mcnemar(first: Sequence[float | None], second: Sequence[float | None]) -> McNemar:
