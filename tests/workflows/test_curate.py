@@ -330,7 +330,7 @@ def test_a_source_that_is_named_twice_is_refused(tmp_path, sources, other, monke
     with pytest.raises(ConfigError, match="each source once") as caught:
         curate(tmp_path, "first.jsonl", other.format(tmp_path))
     assert caught.value.code == "source-twice" and "first.jsonl" in caught.value.value
-    with pytest.raises(ConfigError, match=r"for first\.jsonl#train and for .*#train;"):
+    with pytest.raises(ConfigError, match=r"data: first\.jsonl#train and .*#train;"):
         curate(tmp_path, "first.jsonl#train", f"{other.format(tmp_path)}#train")
     assert not (tmp_path / "run").exists()
 

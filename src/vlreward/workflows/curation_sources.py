@@ -62,10 +62,11 @@ def refuse_doubles(sources: Sequence[SourceConfig]) -> None:
                 if split == part.split or None in (split, part.split):
                     raise ConfigError(
                         "source-twice",
-                        value=f"{part.name}, for {word} and for {describe_source(source)}",
+                        value=f"{word} and {describe_source(source)}",
                         place="data",
                         expected="each source once: a row that is read twice would vote twice",
-                        mend="Leave one of them out, or name a split for each.",
+                        mend=f"Both read {part.name}: leave one of them out, or name a split for "
+                        "each.",
                     )
             earlier[part.key].append((part.split, describe_source(source)))
 
