@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 
@@ -26,6 +26,8 @@ from vlreward.training.config import TrainConfig
 if TYPE_CHECKING:
     from vlreward.curation.config import CurateConfig
     from vlreward.evaluation.config import EvaluateConfig
+
+    RunConfig = TypeVar("RunConfig", CurateConfig, EvaluateConfig)
 
 _RECIPES: dict[str, Callable[..., TrainConfig]] = {"skywork-vl": skywork_vl, "scratch": scratch}
 _PLACEHOLDER = SourceConfig(path="(give --data)")
@@ -45,11 +47,7 @@ def read_curate_config(arguments: Sequence[str]) -> tuple[CurateArguments, Curat
         given = tyro.cli(CurateArguments, args=arguments, prog="vlreward curate")
     _refuse_unused(given)
     if given.from_ is not None:
-        config = configuration.load(given.from_, CurateConfig)
-        if given.output is not None:
-            return given, replace(config, output=given.output)
-        _refuse_copied(given.from_, output=config.output)
-        return given, config
+        return given, _config_of(given.from_, CurateConfig, output=given.output)
     if not given.data:
         raise _missing("data", expected="--data SOURCE [SOURCE …], what to curate, or --from FILE")
     if given.output is None:
@@ -154,6 +152,15 @@ def _curation_recipe(given: CurateArguments) -> CurateConfig:
     )
 
 
+def _config_of(path: Path, config_type: type[RunConfig], *, output: str | None) -> RunConfig:
+    """The configuration in a file, with the folder of the run if the flags name one."""
+    config = configuration.load(path, config_type)
+    if output is not None:
+        return replace(config, output=output)
+    _refuse_copied(path, output=config.output)
+    return config
+
+
 def _refuse_copied(path: Path, *, output: str) -> None:
     """Raises ConfigError for the file of a run's folder that was moved or copied from another."""
     folder = path.absolute().parent
@@ -175,11 +182,8 @@ def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
 
     if given.from_ is not None:
         _refuse_set(given, but={"from_", "output", "max_dollars", "dry_run"}, beside="--from")
-        config = configuration.load(given.from_, EvaluateConfig)
-        if given.output is not None:
-            return replace(config, output=str(given.output))
-        _refuse_copied(given.from_, output=config.output)
-        return config
+        output = None if given.output is None else str(given.output)
+        return _config_of(given.from_, EvaluateConfig, output=output)
     benchmarks, models = [*chain(*given.benchmark)], [*chain(*given.model)]
     missing = [
         flag

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vlreward.curation.frames import Frame, daft
+from vlreward.curation.frames import Frame, daft, shows_pictures
 from vlreward.curation.neighbours import Cells, near_pairs
 from vlreward.curation.rows import hash_of, prompt_text
 from vlreward.curation.same_pictures import PictureTolerance, pictures_of, representatives
@@ -156,8 +156,7 @@ def _same_pictures(
     for one in asked:
         for picture in one.prompt.pictures:
             labels.setdefault(stands_for.get(picture.sha256, picture.sha256), one.label)
-    col = daft().col
-    shown = rows.select("row", "pictures").where(col("pictures").length() > 0)
+    shown = rows.select("row", "pictures").where(shows_pictures())
     for row in shown.sort("row").iter_rows():
         found = (
             labels.get(stands_for.get(one["sha256"], one["sha256"])) for one in row["pictures"]

@@ -25,6 +25,14 @@ def daft() -> ModuleType:
     return import_extra("daft", extra="curate")
 
 
+def shows_pictures() -> Any:
+    """The expression that tells whether a row's prompt or answers show any.
+
+    Not by `list_count`: for its argument Daft imports torch, and swallows an interrupt meanwhile.
+    """
+    return daft().col("pictures").length() > 0
+
+
 def use_cluster(address: str) -> None:
     """From here on, Daft computes on a Ray cluster; nothing else does.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vlreward import markdown
-from vlreward.curation.frames import Frame, daft
+from vlreward.curation.frames import Frame, shows_pictures
 from vlreward.curation.rows import hash_of
 from vlreward.curation.steps import Bench, Drop, Exhibit, Outcome
 from vlreward.errors import ConfigError, require
@@ -99,9 +99,8 @@ class Mix:
 
     def _ordered(self, rows: Frame) -> list[dict[str, Any]]:
         """Row, id, source, place and modality of all rows, in the order in which they are taken."""
-        col = daft().col
-        shown = col("pictures").length() > 0
-        found = rows.select("row", "id", "source", "place", shown.alias("shown")).to_pylist()
+        shown = shows_pictures().alias("shown")
+        found = rows.select("row", "id", "source", "place", shown).to_pylist()
         for row in found:
             row["modality"] = "picture" if row["shown"] else "text"
         return sorted(

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from vlreward.curation.annotation import Maker, Task
 from vlreward.curation.calls import budget_spent
-from vlreward.curation.frames import Frame, daft
+from vlreward.curation.frames import Frame, daft, shows_pictures
 from vlreward.curation.rows import (
     RANK_COLUMNS,
     answer_key,
@@ -53,8 +53,7 @@ class Tasks(NamedTuple):
 
 def choose_questions(rows: Frame, *, max_prompts: int, seed: int) -> list[Question]:
     """Distinct prompts with pictures, each with its best-judged row; drawn by hash and seed."""
-    col = daft().col
-    shown = rows.where(col("pictures").length() > 0)
+    shown = rows.where(shows_pictures())
     best: dict[str, Any] = {}
     for row in shown.select("row", "prompt_key", "pictures", *RANK_COLUMNS).iter_rows():
         key = row["prompt_key"]

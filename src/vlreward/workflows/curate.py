@@ -16,7 +16,7 @@ from vlreward.curation import ledger
 from vlreward.curation.calls import Calls, refuse_unaskable, refuse_unreachable_models
 from vlreward.curation.card import Content, Funnel, card, draw_funnel, examples_of
 from vlreward.curation.config import HASHED, CurateConfig
-from vlreward.curation.frames import Frame, daft
+from vlreward.curation.frames import Frame, daft, shows_pictures
 from vlreward.curation.ledger import Entry
 from vlreward.curation.pipeline import (
     Curated,
@@ -295,8 +295,7 @@ def _export(
 
 
 def _has_pictures(rows: Frame) -> bool:
-    shown = rows.where(daft().col("pictures").length() > 0)
-    return bool(shown.limit(1).count_rows())
+    return bool(rows.where(shows_pictures()).limit(1).count_rows())
 
 
 def _write_shards(pairs: Iterator[PreferencePair], folder: Path, *, has_pictures: bool) -> None:
@@ -322,9 +321,8 @@ def _digest(data: Path) -> str:
 
 
 def _columns(rows: Frame) -> Iterator[dict[str, object]]:
-    col = daft().col
-    shown = col("pictures").length() > 0
-    columns = rows.select("id", "source", "prompt", "chosen", "rejected", shown.alias("shown"))
+    shown = shows_pictures().alias("shown")
+    columns = rows.select("id", "source", "prompt", "chosen", "rejected", shown)
     found: Iterator[dict[str, object]] = columns.iter_rows()
     return found
 

@@ -180,8 +180,9 @@ def _drawn_to(one: Measurement) -> str:
         lines.append(
             (f"{result.accuracy.main}, own pictures less shuffled ones", _difference(main))
         )
-        rows = f"same winner with shuffled pictures, {result.pictures.num_rows} rows"
-        lines.append((rows, _share(result.pictures.agreement)))
+        same = result.pictures.agreement
+        rows = f"same winner with shuffled pictures, {same.num_all if same else 0} rows"
+        lines.append((rows, _share(same)))
     said = [(escape(name), text) for name, text in lines if text != "—"]
     return table(["What it is drawn to", "share [95 %]"], said) if said else ""
 
