@@ -193,9 +193,9 @@ class MiniatureRewardArguments:
     """What to train from: a base model's folder or name."""
     output: Path
     """The run folder."""
-    num_pictures: int = 24_000
+    num_pictures: int = 40_000
     """Pictures to learn from."""
-    num_text_pairs: int = 12_000
+    num_text_pairs: int = 48_000
     """Pairs without pictures to learn from."""
     batch_size: int = 64
     """Pairs a step; few pictures are learnt sooner in smaller batches."""

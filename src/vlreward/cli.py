@@ -252,7 +252,12 @@ def _miniature_base(arguments: list[str]) -> int:
 
 def _miniature_reward(arguments: list[str]) -> int:
     given = tyro.cli(MiniatureRewardArguments, args=arguments, prog="vlreward miniature reward")
-    from vlreward.workflows.miniature import make_reward_model, measure
+    from vlreward.workflows.miniature import (
+        THOROUGH_FAMILIES,
+        THOROUGH_TEXT_FAMILIES,
+        make_reward_model,
+        measure,
+    )
 
     command = _command("miniature", ["reward", *arguments])
     model = make_reward_model(
@@ -261,6 +266,8 @@ def _miniature_reward(arguments: list[str]) -> int:
         num_pictures=given.num_pictures,
         num_text_pairs=given.num_text_pairs,
         batch_size=given.batch_size,
+        families=THOROUGH_FAMILIES,
+        text_families=THOROUGH_TEXT_FAMILIES,
         seed=given.seed,
         command=command,
     )

@@ -31,6 +31,8 @@ class TreeStructure:
     """A packed row's trees, with the masks that its layers share, and how often it was used."""
 
     trees: tuple[TreeInterval, ...]
+    read_at: Tensor | None = None
+    """The tokens whose final states are wanted, None for all (see `last_layer`)."""
     num_calls: int = 0
     _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
 

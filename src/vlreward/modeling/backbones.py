@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from vlreward.errors import CheckpointError, ConfigError
-from vlreward.modeling import attention
+from vlreward.modeling import attention, last_layer
 from vlreward.modeling.config import Layout
 
 PartName = Literal["vision", "projector", "language"]
@@ -143,9 +143,13 @@ def is_packed(config: PreTrainedConfig, layout: Layout) -> bool:
 
 
 def use_tree_attention(backbone: PreTrainedModel) -> None:
-    """Sets tree attention for the language model and leaves the vision encoder's alone."""
+    """Sets tree attention for the language model and leaves the vision encoder's alone.
+
+    Its last layer then computes only what is read of it, where a pass says so.
+    """
     attention.register()
     _set_text_attention(backbone, attention.NAME)
+    last_layer.read_where_told(backbone)
     found = backbone.config.get_text_config()._attn_implementation
     assert found == attention.NAME, f"the backbone kept {found!r} as its attention"
 

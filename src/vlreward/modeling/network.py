@@ -40,7 +40,8 @@ class RewardNetwork(nn.Module):
     def hidden_states(self, batch: PackedBatch | PaddedBatch) -> Tensor:
         """The final hidden states [R, C] where the responses end."""
         if isinstance(batch, PackedBatch):
-            return self.token_states(batch)[batch.score_positions]
+            states_TC = packed_states(self.backbone, batch, read_at=batch.score_positions)
+            return states_TC[batch.score_positions]
         return self._padded(batch)
 
     def token_states(self, batch: PackedBatch, *, picture_MC: Tensor | None = None) -> Tensor:
@@ -75,14 +76,18 @@ class RewardNetwork(nn.Module):
 
 
 def packed_states(
-    backbone: PreTrainedModel, batch: PackedBatch, *, embedded_1TC: Tensor | None = None
+    backbone: PreTrainedModel,
+    batch: PackedBatch,
+    *,
+    embedded_1TC: Tensor | None = None,
+    read_at: Tensor | None = None,
 ) -> Tensor:
-    """The final hidden states [T, C] of all tokens of a packed row.
+    """The final hidden states [T, C] of all tokens of a packed row, or only right at `read_at`.
 
     The backbone must be set to tree attention. `embedded_1TC` are the row's embeddings, pictures
     in their places, if they are known already.
     """
-    tree = TreeStructure(trees=batch.structure)
+    tree = TreeStructure(trees=batch.structure, read_at=read_at)
     read = (
         {"input_ids": batch.input_ids, **_picture_keywords(batch)}
         if embedded_1TC is None

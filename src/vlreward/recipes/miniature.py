@@ -76,7 +76,7 @@ def miniature(
                 warmup_ratio=0.05,
             ),
             StageConfig(
-                name="multimodal-and-text", epochs=1, batch_size=batch_size, learning_rate=5e-4
+                name="multimodal-and-text", epochs=1, batch_size=batch_size, learning_rate=7e-4
             ),
         ),
         optimizer=OptimizerConfig(muon=True, weight_decay=0.01),

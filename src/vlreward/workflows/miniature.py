@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,9 @@ from vlreward.workflows.cards import base_card, reward_card
 from vlreward.workflows.world_exam import HEADINGS, ExamResult, WorldExam
 from vlreward.workflows.world_report import write_world_report
 from vlreward.world.cases import make_cases
+from vlreward.world.catalogue import FAMILIES
 from vlreward.world.preferences import make_pairs, make_text_pairs
+from vlreward.world.texts import TEXT_FAMILIES
 from vlreward.world.topics import Split
 
 _NUM_VALIDATION_PICTURES = 153
@@ -30,6 +33,26 @@ _NUM_VALIDATION_TEXT_PAIRS = 60
 _NUM_EXAM_PICTURES = 3060
 _NUM_EXAM_TEXT_PAIRS = 1800
 _EXAM_SEED = 0
+
+_READ_LESS_SURELY = (
+    "counting",
+    "overlapping circles",
+    "crossing lines",
+    "circled letters",
+    "bar charts",
+    "line charts",
+    "pie charts",
+    "tables",
+    "triangle angles",
+)
+THOROUGH_FAMILIES = (*FAMILIES, *_READ_LESS_SURELY)
+"""Twice as many pictures of what the base reads less surely."""
+THOROUGH_TEXT_FAMILIES = (
+    *TEXT_FAMILIES,
+    *("text arithmetic",) * 5,
+    *("text sorting", "text instructions"),
+)
+"""Sums are learnt by many examples alone."""
 
 
 def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:
@@ -48,14 +71,25 @@ def make_reward_model(
     num_pictures: int,
     num_text_pairs: int,
     batch_size: int = 32,
+    families: Sequence[str] = tuple(FAMILIES),
+    text_families: Sequence[str] = tuple(TEXT_FAMILIES),
     seed: int,
     command: Sequence[str],
 ) -> RewardModel:
-    """Trains a reward model from a base on newly drawn pairs; run again, it resumes."""
+    """Trains a reward model from a base on newly drawn pairs; run again, it resumes.
+
+    The families take turns in the order given; one that is named twice gets twice as many pairs.
+    """
     train_file, validation_file = (output / "data" / f"{name}.parquet" for name in ("train", "val"))
     for key, value in (("num_pictures", num_pictures), ("num_text_pairs", num_text_pairs)):
         require(value >= 1, place=key, value=value, expected="1 or more")
-    drawn = {"num_pictures": num_pictures, "num_text_pairs": num_text_pairs, "seed": seed}
+    drawn = {
+        "num_pictures": num_pictures,
+        "num_text_pairs": num_text_pairs,
+        "families": list(families),
+        "text_families": list(text_families),
+        "seed": seed,
+    }
     with only_writer(output):
         if not is_drawn(output / "data" / "drawn.json", drawn):
             _write_pairs(
@@ -63,6 +97,8 @@ def make_reward_model(
                 split="train",
                 num_pictures=num_pictures,
                 num_text_pairs=num_text_pairs,
+                families=families,
+                text_families=text_families,
                 seed=seed,
             )
             _write_pairs(
@@ -144,7 +180,7 @@ def add_card(folder: Path, card: str) -> None:
     write_manifest(folder)
 
 
-def is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
+def is_drawn(note: Path, wanted: Mapping[str, object]) -> bool:
     """Whether the run's pairs are there; raises ConfigError if they are other ones."""
     if not note.exists():
         return False
@@ -161,8 +197,17 @@ def is_drawn(note: Path, wanted: Mapping[str, int]) -> bool:
 
 
 def _write_pairs(
-    path: Path, *, split: Split, num_pictures: int, num_text_pairs: int, seed: int
+    path: Path,
+    *,
+    split: Split,
+    num_pictures: int,
+    num_text_pairs: int,
+    families: Sequence[str] = tuple(FAMILIES),
+    text_families: Sequence[str] = tuple(TEXT_FAMILIES),
+    seed: int,
 ) -> None:
-    pairs = [one.pair for one in make_pairs(num_pictures=num_pictures, seed=seed, split=split)]
-    texts = make_text_pairs(num_pairs=num_text_pairs, seed=seed, split=split)
-    write_parquet([*pairs, *(one.pair for one in texts)], path)
+    pairs = make_pairs(num_pictures=num_pictures, seed=seed, split=split, families=families)
+    texts = make_text_pairs(
+        num_pairs=num_text_pairs, seed=seed, split=split, families=text_families
+    )
+    write_parquet([one.pair for one in chain(pairs, texts)], path)
