@@ -179,8 +179,7 @@ def _curate(arguments: list[str]) -> int:
     if given.dry_run:
         plan = plan_calls(config, command=command, max_dollars=given.max_dollars)
         print("\n".join(told(plan, max_dollars=given.max_dollars)))
-        is_short = given.max_dollars is not None and plan.missing(given.max_dollars) > 0
-        return ConfigError.exit_code if is_short else 0
+        return ConfigError.exit_code if plan.is_short(given.max_dollars) else 0
     folder = curate_sets(
         config,
         command=command,
@@ -200,12 +199,16 @@ def _eval(arguments: list[str]) -> int:
         compare_runs(given.compare, output=given.output, seed=given.seed)
         return 0
     config = read_evaluate_config(given)
-    from vlreward.workflows.evaluate import evaluate, plan_evaluation, show
+    from vlreward.workflows.evaluate import evaluate, plan_evaluation, plan_of, show
+    from vlreward.workflows.plan import summed_up
 
     if given.dry_run:
-        for one in plan_evaluation(config, environment=os.environ):
-            print(one)
-        return 0
+        foretold = plan_evaluation(config, environment=os.environ)
+        plan = plan_of(foretold, config)
+        print("\n".join(map(str, foretold)))
+        if plan.steps:
+            print("\n".join(summed_up(plan, max_dollars=given.max_dollars)))
+        return ConfigError.exit_code if plan.is_short(given.max_dollars) else 0
     found = evaluate(
         config,
         command=_command("eval", arguments),
@@ -213,7 +216,7 @@ def _eval(arguments: list[str]) -> int:
         max_dollars=given.max_dollars,
     )
     show(found)
-    return DataError.exit_code if found.num_failed else 0
+    return DataError.exit_code if any(found.shortfalls()) else 0
 
 
 def _show(arguments: list[str]) -> int:

@@ -233,9 +233,11 @@ def refuse_other_config(
 ) -> list[configuration.Difference]:
     """Raises ConfigError if a run's configuration is not the one that it was started with.
 
-    Where they differ only in keys of the names in `free`, gives these differences.
+    Where they differ only in keys of the names in `free`, gives these differences. Two spellings of
+    the run's own folder are none.
     """
-    changes = configuration.differences(first, wanted)
+    found = configuration.differences(first, wanted)
+    changes = [one for one in found if not _spells_the_folder_otherwise(one)]
     found = [one for one in changes if one.key.rpartition(".")[2] not in free]
     if not found:
         return changes
@@ -248,6 +250,13 @@ def refuse_other_config(
         expected="the configuration that this folder's run was started with",
         mend="Choose a new output folder, or set these keys as they were to resume the run.",
     )
+
+
+def _spells_the_folder_otherwise(found: configuration.Difference) -> bool:
+    key, first, second = found
+    if key != "output" or not (isinstance(first, str) and isinstance(second, str)):
+        return False
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _describe(command: Sequence[str], *, started: float) -> dict[str, Any]:

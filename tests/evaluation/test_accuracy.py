@@ -202,9 +202,9 @@ def test_pairs_are_counted_by_source_and_task():
         "s/y": 0.0,
         "t": 1.0,
         "overall": 0.75,
-        "macro": 0.75,
+        "mean of sources": 0.75,
     }
-    assert set(measure(rows[:1], arithmetic=arithmetic).figures) == {"overall", "macro"}
+    assert set(measure(rows[:1], arithmetic=arithmetic).figures) == {"overall"}
 
 
 def test_best_of_n_stands_between_chance_and_ceiling():
@@ -269,4 +269,4 @@ def test_without_rows_there_are_no_figures():
 def test_without_any_result_own_pairs_have_no_figures():
     gone = [outcome("a", failure="gone"), outcome("b", failure="gone")]
     found = measure(gone, arithmetic=pairs.PAIRS.arithmetic(BenchmarkConfig()))
-    assert found.figures == {"overall": None, "macro": None}
+    assert found.figures == {"overall": None}

@@ -7,7 +7,7 @@ from tests.support import tiny
 from vlreward.errors import ConfigError, DataError
 from vlreward.evaluation.assessing import assess
 from vlreward.evaluation.outcomes import Vote
-from vlreward.evaluation.scorers.protocols import Ballot, raising
+from vlreward.evaluation.scorers.protocols import Ballot, PatientScorer, raising
 from vlreward.interfaces import Verdict
 from vlreward.records import Score
 
@@ -28,6 +28,17 @@ class Lengths:
                 yield broken("row-broken")
             else:
                 yield [Score(value=float(len(one.text)), num_tokens=1) for one in responses]
+
+
+class Hasty(PatientScorer):
+    """Reads three letters of an answer."""
+
+    def score_each(self, comparisons):
+        for _, responses in comparisons:
+            yield [
+                Score(value=1.0, num_tokens=3, truncated_tokens=max(0, len(one.text) - 3))
+                for one in responses
+            ]
 
 
 class Longer:
@@ -72,6 +83,11 @@ def test_a_scorer_leaves_scores_and_failures_in_the_order_of_the_rows(examples):
     assert [one.scores for one in found] == [(3.0, 1.0), (), (1.0, 3.0, 1.0), (1.0, 3.0)]
     assert [one.failure for one in found] == [None, "row-broken", None, None]
     assert [one.seconds for one in found] == [0.25] * 4 and len(noted) == 4
+
+
+def test_answers_that_were_not_read_whole_are_counted(examples):
+    found = list(assess(examples, Hasty()))
+    assert [one.num_truncated for one in found] == [0, 1, 0, 0]
 
 
 def test_a_judge_leaves_votes_and_does_not_choose_among_many(examples):

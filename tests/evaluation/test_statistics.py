@@ -70,8 +70,8 @@ def test_the_interval_of_a_mean_of_groups_equals_a_loop_over_rows():
     drawn = []
     for line in times.astype(int):
         taken = [row for row, count in zip(rows, line, strict=True) for _ in range(count)]
-        drawn.append(measure(taken, arithmetic=PLAIN).figures["macro"])
-    assert found["macro"] == pytest.approx(np.percentile(drawn, [2.5, 97.5]))
+        drawn.append(measure(taken, arithmetic=PLAIN).figures["mean of sources"])
+    assert found["mean of sources"] == pytest.approx(np.percentile(drawn, [2.5, 97.5]))
 
 
 def test_intervals_cover_every_figure_that_has_a_value():
@@ -113,7 +113,7 @@ def test_mcnemar_is_the_exact_binomial_test():
 def test_a_model_against_itself_differs_in_nothing():
     rows = rows_of(0.7, number=50)
     found = compare(rows, rows, arithmetic=PLAIN, num_resamples=200)
-    assert set(found.differences) == {"g", "h", "overall", "macro"}
+    assert set(found.differences) == {"g", "h", "overall", "mean of sources"}
     for difference in found.differences.values():
         assert difference == (0.0, (0.0, 0.0), 1.0)
     assert (found.num_rows, found.num_unmatched, found.agreement.accuracy) == (50, 0, 1.0)

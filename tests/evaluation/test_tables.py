@@ -119,7 +119,7 @@ def test_many_figures_go_down_and_models_across():
     ]
     lines = [cells_of(line) for line in shown(results_table(both, title="Own")).splitlines()]
     assert ["Figure", "one", "[1]", "two", "[2]"] in lines
-    assert ["group-c", "100.0", "100.0"] in lines and ["macro", "100.0", "100.0"] in lines
+    assert ["group-c", "100.0", "100.0"] in lines and ["overall", "100.0", "100.0"] in lines
 
 
 def test_unread_replies_ties_and_failures_are_said():

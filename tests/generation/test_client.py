@@ -152,6 +152,22 @@ def test_a_hang_is_cut_by_the_timeout(journal):
     assert 40.5 <= second - first <= 41
 
 
+def test_what_holds_requests_up_is_told_now_and_then(journal):
+    told = []
+    asked = [request(f"q{n}") for n in range(3)]
+    connection = connect(
+        ScriptedEndpoint(in_turn(Hangs(), Hangs(), Says(text="ok"))),
+        journal,
+        timeout_seconds=40,
+        max_attempts=5,
+        tell=told.append,
+    )
+    assert len(ask(asked, connection=connection)) == 3
+    first, second = told
+    assert "no whole answer in 40 s" in first and "1 of 5 times tried" in first
+    assert "2 of 5 times tried" in second
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_obeyed(journal, status, form):

@@ -28,6 +28,11 @@ def test_a_rating_is_a_whole_number_from_1_to_10(value):
     assert read_rating(rating(value)) is None
 
 
+def test_what_else_a_rating_comes_with_does_not_matter():
+    assert read_rating('{"rating": 8, "confidence": 0.9}') == Rating(value=8, reason="")
+    assert read_rating('{"confidence": 0.9}') is None and read_rating("8") is None
+
+
 def test_a_field_is_one_of_those_asked_for(journal):
     def named(field):
         return json.dumps({"reason": "r", "field": field})

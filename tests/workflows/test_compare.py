@@ -65,7 +65,7 @@ def test_the_difference_is_that_of_the_figures_and_swaps_its_sign(tmp_path: Path
     assert difference.p_value < 0.001
     assert swapped.found.differences["overall"].value == pytest.approx(-0.5)
     assert found.found.mcnemar[:2] == (20, 0) and swapped.found.mcnemar[:2] == (0, 20)
-    assert set(found.found.differences) == {"a", "b", "overall", "macro"}
+    assert set(found.found.differences) == {"a", "b", "overall", "mean of sources"}
 
 
 def test_a_model_against_itself_differs_in_nothing(tmp_path: Path) -> None:

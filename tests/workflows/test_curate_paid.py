@@ -125,7 +125,9 @@ def test_a_dry_run_says_what_all_steps_take_and_whether_the_money_will_do(tmp_pa
         path = tmp_path / "config.yaml"
         path.write_text(configuration.to_yaml(config))
         num_calls, dollars, said = foretold(capsys, path)
-        assert re.search(rf"^All steps: {num_calls} calls, .* \${dollars:g}, ", said, re.MULTILINE)
+        assert re.search(
+            rf"^All together: {num_calls} calls, .* \${dollars:g}, ", said, re.MULTILINE
+        )
         assert "max-dollars 1" not in said
         with pytest.raises(ConfigError, match="budget-spent"):
             curate_sets(config, command=COMMAND, max_dollars=dollars / 2)

@@ -60,6 +60,12 @@ def test_figures_are_those_of_the_outcomes(run: Path) -> None:
     assert found["position_bias"] is None and found["length_bias"]["prefers_longer"]["num_all"] > 0
 
 
+def test_the_table_says_what_shuffled_pictures_cost(run: Path) -> None:
+    said = " ".join((run / "tables.txt").read_text().split())
+    value = only_result(run)["picture_use"]["differences"]["overall"]["value"]
+    assert f"overall falls by {100 * value:.1f} [" in said
+
+
 def test_right_pictures_are_worth_something(run: Path) -> None:
     use = only_result(run)["picture_use"]
     assert use["num_rows"] > 10
@@ -141,7 +147,9 @@ def test_rows_that_cannot_be_scored_are_counted_by_reason_and_end_with_3(
     assert result["failures"] == {"row-too-long": 1}
     assert result["counts"]["num_rows"] == 3 and result["counts"]["num_failed"] == 1
     assert "row-too-long: 1" in (tmp_path / "run" / "report.html").read_text()
-    assert "1 rows have no result" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 row without a result (row-too-long: 1)" in said
+    assert "1 row could not be read, first" in said and "picture-missing" in said
 
 
 def vl_rows() -> list[dict[str, object]]:
@@ -200,6 +208,35 @@ def test_a_rehearsal_of_a_local_model_makes_no_calls_and_leaves_nothing(tmp_path
     [found] = plan_evaluation(config)
     assert (found.num_rows, found.estimate) == (3, None)
     assert list(tmp_path.iterdir()) == [data]
+
+
+def test_own_rows_that_cannot_be_read_end_with_3_unless_one_goes_on(tmp_path: Path) -> None:
+    rows = pair_rows(4)
+    rows[2]["chosen"] = 7
+    data = write_lines(tmp_path / "rows.jsonl", rows)
+    words = ["eval", "--data", str(data), "--model", "miniature", "--output"]
+    assert cli.run([*words, str(tmp_path / "strict")]) == 3
+    assert cli.run([*words, str(tmp_path / "lenient"), "--partial"]) == 0
+
+
+def test_the_folder_may_be_spelt_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(3))
+    evaluate(config_of(data, "miniature", output=tmp_path / "run"), command=COMMAND)
+    monkeypatch.chdir(tmp_path)
+    evaluate(config_of(data, "miniature", output=Path("run")), command=COMMAND)
+    config = config_of(data, "miniature", output=Path("other"))
+    shutil.copytree("run", "other")
+    with pytest.raises(ConfigError, match="run-differs"):
+        evaluate(config, command=COMMAND)
+
+
+def test_a_model_that_is_nowhere_is_missed_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlreward.workflows.evaluate.load_benchmark", None)
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(3))
+    with pytest.raises(CheckpointError, match="model-folder-missing"):
+        evaluate(config_of(data, "nope", output=tmp_path / "run"), command=COMMAND)
 
 
 def test_a_start_that_fails_before_any_row_leaves_the_folder_free(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.workflows.evaluating import (
     only_result,
     results_of,
     truth,
+    write_lines,
     write_pairs,
 )
 from vlreward import cli, configuration
@@ -135,11 +136,12 @@ def test_rows_that_an_outage_cost_are_counted_and_asked_again(tmp_path: Path) ->
     config = config_of(data, judge_at(f"http://127.0.0.1:{port}/v1"), output=tmp_path / "run")
     with at_port(port, faults=FaultRates(server_error=1.0)):
         found = evaluate(config, command=COMMAND)
-    assert found.num_failed == 3
+    [shortfall] = found.shortfalls()
+    assert "3 rows without a result (no-answer-server-error: 3)" in shortfall
     assert only_result(tmp_path / "run")["failures"] == {"no-answer-server-error": 3}
     assert only_result(tmp_path / "run")["figures"]["overall"]["value"] is None
     with at_port(port):
-        assert evaluate(config, command=COMMAND).num_failed == 0
+        assert not list(evaluate(config, command=COMMAND).shortfalls())
     assert only_result(tmp_path / "run")["figures"]["overall"]["value"] == 1
 
 
@@ -155,6 +157,42 @@ def test_replies_that_cannot_be_read_count_half_and_are_not_asked_again(
     assert found["figures"]["overall"]["value"] == 0.5 and found["failures"] == {}
     assert set(endpoint.bill.answered.values()) == {1}
     assert "verdict-unreadable: 12" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_judge_of_whom_nothing_can_be_read_ends_with_3(
+    tmp_path: Path,
+    data: Path,
+    endpoint: WorldEndpoint,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = tmp_path / "judge.yaml"
+    unread = judge_at(endpoint.base_url, name="in words", form="brackets", order="given")
+    settings.write_text(configuration.to_yaml(unread))
+    words = ["eval", "--data", str(data), "--model", str(settings)]
+    assert cli.run([*words, "--output", str(tmp_path / "run")]) == 3
+    assert f"in words on world: none of {NUM_ROWS} replies could" in capsys.readouterr().out
+
+
+def test_a_judge_of_pairs_is_not_paid_for_rows_of_three(
+    tmp_path: Path, endpoint: WorldEndpoint
+) -> None:
+    rows = [
+        {
+            "prompt": "1 and 1?",
+            "responses": ["2.", "3.", "4."][:number],
+            "ratings": [1, 0, 0][:number],
+        }
+        for number in (2, 3)
+    ]
+    config = config_of(
+        write_lines(tmp_path / "choices.jsonl", rows),
+        judge_at(endpoint.base_url),
+        output=tmp_path / "run",
+    )
+    with pytest.raises(ConfigError, match="judge-wants-two") as caught:
+        evaluate(config, command=COMMAND)
+    assert "1 of 2 rows" in str(caught.value)
+    assert not endpoint.bill.answered and not (tmp_path / "run").exists()
 
 
 def test_a_judge_who_rates_is_a_scorer(tmp_path: Path, data: Path, endpoint: WorldEndpoint) -> None:
@@ -204,6 +242,32 @@ def test_the_command_rehearses_runs_and_begins_from_a_file(
     config = configuration.load(file, EvaluateConfig)
     assert config.models[0].scorer.judge is not None
     assert config.models[0].scorer.judge.num_votes == 2
+
+
+def test_a_rehearsal_says_whether_the_money_will_do(
+    tmp_path: Path,
+    data: Path,
+    endpoint: WorldEndpoint,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = tmp_path / "judge.yaml"
+    settings.write_text(configuration.to_yaml(judge_at(endpoint.base_url, name="paid")))
+    words = ["eval", "--data", str(data), "--model", str(settings), "--dry-run"]
+    run = ["--output", str(tmp_path / "run")]
+    assert cli.run([*words, *run, "--max-dollars", "0.001"]) == 2
+    assert "will not do" in capsys.readouterr().out
+    assert cli.run([*words, *run, "--max-dollars", "10"]) == 0
+    assert f"All together: {2 * NUM_ROWS} calls" in capsys.readouterr().out
+
+
+def test_an_endpoint_that_is_not_there_is_missed_before_anything_is_read(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlreward.workflows.evaluate.load_benchmark", None)
+    judge = judge_at(f"http://127.0.0.1:{free_port()}/v1")
+    with pytest.raises(EndpointError, match="endpoint-down"):
+        evaluate(config_of(data, judge, output=tmp_path / "run"), command=COMMAND)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_key_that_is_not_there_is_missed_before_anything_is_read(

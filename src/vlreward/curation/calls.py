@@ -30,6 +30,8 @@ class Calls:
     """Makes what sends requests to a model that runs in this process."""
     needs_replies: bool = True
     """Whether a step ends with EndpointError where an endpoint gave no reply to all requests."""
+    tell: Callable[[str], None] = lambda _said: None
+    """Hears what holds calls up."""
 
     def connect(self, endpoint: EndpointConfig) -> Connection:
         """A connection to an endpoint; raises ConfigError if its key is not in the environment."""
@@ -40,6 +42,7 @@ class Calls:
             api_key=find_key(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
             needs_replies=self.needs_replies,
+            tell=self.tell,
         )
 
 

@@ -46,7 +46,7 @@ class Tally:
 
     `num_failed` rows have no result; `num_left_out` more leave the denominator by the protocol;
     `num_ties` name no single best response; of the judge's `num_votes` replies `num_unparsed`
-    could not be read.
+    could not be read. `num_truncated` rows have a response that was not read whole.
     """
 
     num_rows: int
@@ -55,6 +55,7 @@ class Tally:
     num_ties: int
     num_votes: int
     num_unparsed: int
+    num_truncated: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,4 +132,5 @@ def _tally(outcomes: Sequence[Outcome], credits: Credits) -> Tally:
         num_ties=sum(outcome.is_tie for outcome in outcomes),
         num_votes=sum(len(outcome.votes) for outcome in outcomes),
         num_unparsed=sum(outcome.num_unparsed for outcome in outcomes),
+        num_truncated=sum(outcome.num_truncated > 0 for outcome in outcomes),
     )

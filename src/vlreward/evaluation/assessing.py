@@ -78,8 +78,12 @@ def _scored(
         if isinstance(result, VlrewardError):
             yield outcome_of(example, failure=result.code, seconds=seconds)
         else:
-            values = tuple(score.value for score in result)
-            yield outcome_of(example, scores=values, seconds=seconds)
+            yield outcome_of(
+                example,
+                scores=tuple(score.value for score in result),
+                num_truncated=sum(score.truncated_tokens > 0 for score in result),
+                seconds=seconds,
+            )
 
 
 def _judged(

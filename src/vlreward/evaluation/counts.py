@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from vlreward.errors import DataError
 
 _MOST_PHRASES = 3
+_WHOLE = "Read the set whole, as published"
+_OR_PARTIAL = "or set `partial` to go on with what is there, and the result will say so"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +47,17 @@ def differences(found: Iterable[tuple[str, str]], *, expected: Expected) -> list
 
 
 def other_counts(
-    phrases: Sequence[str], *, place: str, title: str, refused: Sequence[DataError]
+    phrases: Sequence[str],
+    *,
+    place: str,
+    title: str,
+    refused: Sequence[DataError],
+    is_lenient: bool = False,
 ) -> DataError:
-    """The error for rows that are not the benchmark's, with the first that could not be read."""
+    """The error for rows that are not the benchmark's, with the first that could not be read.
+
+    `is_lenient` tells that missing rows would do, if there were any at all.
+    """
     num_more = len(phrases) - _MOST_PHRASES
     more = [f"and {num_more} more such"] if num_more > 0 else []
     first = f" The first row that could not be read: {refused[0]}" if refused else ""
@@ -56,6 +66,5 @@ def other_counts(
         value="; ".join([*phrases[:_MOST_PHRASES], *more]) or "no rows",
         place=place,
         expected=f"the rows of {title}",
-        mend="Read the set whole, as published; or set `partial` to go on with what is there, and "
-        f"the result will say so.{first}",
+        mend=f"{_WHOLE}.{first}" if is_lenient else f"{_WHOLE}; {_OR_PARTIAL}.{first}",
     )

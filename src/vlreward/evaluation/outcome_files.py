@@ -257,6 +257,7 @@ def _schema() -> Any:
             ("scores", pa.list_(pa.float64())),
             ("votes", pa.list_(vote)),
             ("failure", pa.string()),
+            ("num_truncated", pa.int32()),
             ("seconds", pa.float64()),
             ("dollars", pa.float64()),
             ("winner", pa.int32()),

@@ -28,7 +28,8 @@ class Outcome:
     """A row's result, with all of the row that arithmetic and statistics ask for.
 
     A scorer leaves `scores`, one a response; a judge leaves `votes`; where neither could be had,
-    `failure` says why. `seconds` and `dollars` are what the row took, where that is known.
+    `failure` says why. `num_truncated` responses were not read whole. `seconds` and `dollars` are
+    what the row took, where that is known.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Outcome:
     scores: tuple[float, ...] = ()
     votes: tuple[Vote, ...] = ()
     failure: str | None = None
+    num_truncated: int = 0
     seconds: float | None = None
     dollars: float | None = None
 
@@ -101,6 +103,7 @@ def outcome_of(
     scores: tuple[float, ...] = (),
     votes: tuple[Vote, ...] = (),
     failure: str | None = None,
+    num_truncated: int = 0,
     seconds: float | None = None,
     dollars: float | None = None,
 ) -> Outcome:
@@ -116,6 +119,7 @@ def outcome_of(
         scores=scores,
         votes=votes,
         failure=failure,
+        num_truncated=num_truncated,
         seconds=seconds,
         dollars=dollars,
     )

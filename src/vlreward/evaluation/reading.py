@@ -109,7 +109,13 @@ def read_published(
     is_other = bool(refused) or (bool(phrases) and expected is not None and expected.is_firm)
     if not placed or (is_other and not is_lenient):
         place = ", ".join(part.source.path for part in parts)
-        raise other_counts([*unread(refused), *phrases], place=place, title=title, refused=refused)
+        raise other_counts(
+            [*unread(refused), *phrases],
+            place=place,
+            title=title,
+            refused=refused,
+            is_lenient=is_lenient,
+        )
     chosen = choose(placed, limit=config.limit, bucket=lambda one: one.bucket, name=lambda o: o.id)
     num_rows = len(placed) + len(refused)
     examples: list[Example] = []

@@ -17,13 +17,15 @@ from vlreward.evaluation.assessing import assess
 from vlreward.evaluation.examples import Example
 from vlreward.evaluation.outcome_files import OutcomeLog
 from vlreward.evaluation.scorers.config import ScorerConfig, parts_of
-from vlreward.evaluation.scorers.identity import endpoints_of, identities
+from vlreward.evaluation.scorers.identity import endpoints_of, identities, weights_of
 from vlreward.evaluation.scorers.opening import Assessor, Means, open_scorer
 from vlreward.evaluation.scorers.protocols import VotingJudge
 from vlreward.evaluation.scorers.remote import refuse_unallowed
 from vlreward.generation.budget import Budget
 from vlreward.generation.journal import ReplyJournal
 from vlreward.generation.outcomes import OUTAGES
+from vlreward.generation.reaching import refuse_unreachable
+from vlreward.modeling.folders import find_local_folder
 from vlreward.progress import Advance, Progress
 
 JOURNAL = "replies.sqlite"
@@ -75,12 +77,34 @@ def run_tasks(
 
 
 def check_means(scorer: ScorerConfig, *, environment: Mapping[str, str]) -> None:
-    """Raises ConfigError if a key is missing, or code of a model may not be run."""
+    """Finds out, before any row is read, whether the model can be asked; nothing is loaded.
+
+    Raises ConfigError if a key is missing, or code of a model may not be run, CheckpointError if a
+    model's folder is not there, and EndpointError if an endpoint is down or refuses the key.
+    """
     for part in parts_of(scorer):
         if part.remote_code is not None:
             refuse_unallowed(part.remote_code)
+    for weights in weights_of(scorer):
+        find_local_folder(weights.path, revision=weights.revision)
     for endpoint in endpoints_of(scorer):
-        find_key(endpoint, environment)
+        refuse_unreachable(endpoint, api_key=find_key(endpoint, environment))
+
+
+def refuse_judge_of_pairs(scorer: ScorerConfig, tasks: Sequence[Task]) -> None:
+    """Raises ConfigError if a judge that compares two responses would be shown more, or one."""
+    compares = any(part.judge is not None and part.judge.ask == "pair" for part in parts_of(scorer))
+    for task in tasks if compares else ():
+        others = [one for one in task.examples if len(one.responses) != 2]
+        if others:
+            raise ConfigError(
+                "judge-wants-two",
+                value=f"{len(others)} of {len(task.examples)} rows with another number of "
+                f"responses, as row {others[0].id} with {len(others[0].responses)}",
+                place=task.title,
+                expected="two responses a row for a judge that compares them",
+                mend="Let it rate each by itself: rate:… instead of judge:…, or `ask: rating`.",
+            )
 
 
 def read_identity(folder: Path) -> dict[str, str]:
@@ -129,6 +153,7 @@ class _Opening:
             budget=self._resources.budget,
             environment=environment,
             needs_replies=False,
+            tell=self._resources.progress.say,
         )
         return Means(calls=calls, environment=environment, progress=self.replied)
 

@@ -138,6 +138,7 @@ def tally_sentence(tally: Tally, *, protocol: str | None) -> str:
         "ties": tally.num_ties,
         "left out by the protocol": tally.num_left_out,
         "without a result": tally.num_failed,
+        "with a response cut at the length limit": tally.num_truncated,
     }
     return "; ".join([*parts, *(f"{name}: {number}" for name, number in counts.items() if number)])
 

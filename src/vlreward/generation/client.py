@@ -6,6 +6,7 @@ Every request ends as a reply or as a failure with its reason. Time is the event
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
+_SECONDS_BETWEEN_WORDS = 30.0
 _MOST_OUTAGES = 8
 """So many requests in a row without any answer are the endpoint's fault, not theirs."""
 
@@ -44,6 +46,7 @@ class Connection:
     the network and `new_loop` for time in tests. `in_process` makes what sends requests to a model
     that runs in this process. With `needs_replies`, requests that the endpoint did not reply to are
     not final: a run that has some raises EndpointError at its end, and the next asks them again.
+    `tell` hears, now and then, why requests are sent again.
     """
 
     endpoint: EndpointConfig
@@ -56,6 +59,7 @@ class Connection:
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     in_process: Callable[[EndpointConfig], Sender] | None = None
     needs_replies: bool = False
+    tell: Callable[[str], None] = lambda _said: None
 
 
 def ask(
@@ -194,6 +198,7 @@ class _Asker:
         self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
         self._num_outages = 0
         self._unanswered: dict[str, Failure] = {}
+        self._told_at = -math.inf
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -225,6 +230,7 @@ class _Asker:
                 elif failure.reason != "picture":
                     self._num_outages = 0
                 return Outcome(key, failure)
+            self._tell(setback, number=number, wait=wait)
             await asyncio.sleep(wait)
 
     async def _attempt(
@@ -315,6 +321,18 @@ class _Asker:
             expected_input_tokens=estimated_input_tokens(request, endpoint=self._endpoint),
         )
         self._journal.record(asked, result, send=send)
+
+    def _tell(self, setback: Setback, *, number: int, wait: float) -> None:
+        """Says what holds the run up, once for all requests that it holds up at a time."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at < _SECONDS_BETWEEN_WORDS:
+            return
+        self._told_at = now
+        endpoint = self._endpoint
+        self._connection.tell(
+            f"{endpoint.model} at {endpoint.base_url}: {setback.detail or setback.reason}; sent "
+            f"again in {wait:.0f} s, {number} of {endpoint.max_attempts} times tried."
+        )
 
     def _given_up(self, setback: Setback, *, number: int) -> Failure:
         """The failure; what its calls may have cost stays noted in the journal's sends."""

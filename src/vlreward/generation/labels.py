@@ -26,11 +26,11 @@ class Rating:
 
 
 def read_rating(text: str) -> Rating | None:
-    """The rating that is the text's last JSON object: exactly reason and rating."""
+    """The rating in the text's last JSON object; what else it holds does not matter."""
     found = last_object(text)
-    if found is None or set(found) != {"reason", "rating"}:
+    if found is None:
         return None
-    value, reason = found["rating"], found["reason"]
+    value, reason = found.get("rating"), found.get("reason", "")
     if isinstance(value, bool) or not isinstance(value, int) or not isinstance(reason, str):
         return None
     return Rating(value=value, reason=reason) if _LOWEST <= value <= _HIGHEST else None

@@ -29,6 +29,12 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
     Raises CheckpointError if there is neither such a folder nor such a hub repository, and
     ConfigError if a revision is asked of a local folder.
     """
+    folder = find_local_folder(path_or_name, revision=revision)
+    return _fetched(path_or_name, revision=revision) if folder is None else folder
+
+
+def find_local_folder(path_or_name: str, *, revision: str | None = None) -> Path | None:
+    """As `find_model_folder`, but None for a name that only a hub can know."""
     folder = Path(path_or_name).expanduser()
     if not folder.is_dir():
         folder = SHIPPED.get(path_or_name, folder)
@@ -52,16 +58,20 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
             f"{' or '.join(SHIPPED)}",
             mend="Check the path.",
         )
+    return None
+
+
+def _fetched(name: str, *, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(path_or_name, revision=revision, allow_patterns=_HUB_PATTERNS)
+        found = snapshot_download(name, revision=revision, allow_patterns=_HUB_PATTERNS)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
             "model-not-fetched",
-            value=path_or_name,
+            value=name,
             place="hub",
             expected="a local folder, or a hub repository that can be reached",
             mend=f"{reason.rstrip('.')}. Download it elsewhere and give the folder's path.",

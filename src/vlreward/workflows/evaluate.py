@@ -29,6 +29,7 @@ from vlreward.evaluation.running import (
     Task,
     check_means,
     read_identity,
+    refuse_judge_of_pairs,
     run_tasks,
 )
 from vlreward.evaluation.scorers.identity import endpoints_of
@@ -53,6 +54,7 @@ from vlreward.workflows.measurements import (
     model_folder,
     outcomes_folder,
 )
+from vlreward.workflows.plan import Plan
 
 RESULTS, REPORT, TABLES = "results.json", "report.html", "tables.txt"
 _SHUFFLED = "shuffled-pictures"
@@ -119,8 +121,13 @@ def evaluate(
             resources = Resources(
                 progress=progress, budget=Budget(max_dollars, spent=spent), environment=keys
             )
-            for model in config.models:
-                tasks = [task for one in benchmarks for task in _tasks(config, model, one)]
+            work = [
+                (model, [task for one in benchmarks for task in _tasks(config, model, one)])
+                for model in config.models
+            ]
+            for model, tasks in work:
+                refuse_judge_of_pairs(model.scorer, tasks)
+            for model, tasks in work:
                 folder = model_folder(config, model.label)
                 run_tasks(model.scorer, tasks, folder=folder, resources=resources)
         found = Evaluation(
@@ -167,14 +174,20 @@ def plan_evaluation(
     return found
 
 
+def plan_of(foretold: Sequence[Foretold], config: EvaluateConfig) -> Plan:
+    """The calls of all models together, and what earlier starts have spent."""
+    steps = {str(one): one.estimate for one in foretold if one.estimate is not None}
+    return Plan(steps=steps, spent=sum(money.total for money in _money(config).values()))
+
+
 def show(found: Evaluation) -> None:
     """Prints the tables, and where all else lies."""
     console = Console()
     for table in found.tables():
         console.print(table)
     output = Path(found.config.output)
-    if found.num_failed:
-        print(f"{found.num_failed} rows have no result; {output / RESULTS} counts why.")
+    for shortfall in found.shortfalls():
+        print(f"{shortfall}.")
     print(f"Figures are in {output / RESULTS}, all about them in {output / REPORT}.")
 
 

@@ -73,8 +73,18 @@ class Measurement:
             accuracy=self.result.accuracy,
             intervals=self.result.intervals,
             size=quoted[word].size if word else "–",
+            notes=tuple(self._on_pictures()),
             word=word,
         )
+
+    def _on_pictures(self) -> Iterator[str]:
+        """What the main figure falls by where pictures are shuffled."""
+        main = self.result.accuracy.main
+        found = self.result.pictures.differences.get(main) if self.result.pictures else None
+        if found is not None:
+            bounds = found.interval
+            said = f" [{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]" if bounds else ""
+            yield f"{main} falls by {100 * found.value:.1f}{said} with pictures shuffled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,10 +96,19 @@ class Evaluation:
     measurements: tuple[Measurement, ...]
     money: Mapping[str, Money]
 
-    @property
-    def num_failed(self) -> int:
-        """How many rows have no result."""
-        return sum(one.result.accuracy.tally.num_failed for one in self.measurements)
+    def shortfalls(self) -> Iterator[str]:
+        """What keeps the figures from resting on all rows and replies, in sentences."""
+        for benchmark in self.benchmarks:
+            config, refused = benchmark.config, benchmark.rows.refused
+            if config.source is not None and refused and not config.partial:
+                yield f"{config.label}: {_rows(len(refused))} could not be read, first {refused[0]}"
+        for one in self.measurements:
+            tally, about = one.result.accuracy.tally, f"{one.model.label} on {one.benchmark.title}"
+            if tally.num_failed:
+                reasons = ", ".join(f"{why}: {n}" for why, n in one.result.failures.items())
+                yield f"{about}: {_rows(tally.num_failed)} without a result ({reasons})"
+            if tally.num_votes and tally.num_unparsed == tally.num_votes:
+                yield f"{about}: none of {tally.num_votes} replies could be read"
 
     def of(self, benchmark: Loaded) -> list[Measurement]:
         """The measurements on a benchmark."""
@@ -105,6 +124,10 @@ class Evaluation:
                 published=benchmark.published,
                 notes=benchmark.notes,
             )
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
 
 
 def model_folder(config: EvaluateConfig, label: str) -> Path:

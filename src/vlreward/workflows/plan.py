@@ -1,4 +1,4 @@
-"""What a curation run's calls will take, before any is made, and how that is told."""
+"""What a run's calls will take, before any is made, and how that is told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vlreward.generation.estimate import Estimate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What each step's calls will take, by its name, and the dollars that are spent already.
+    """What the calls of each step will take, by its name, and the dollars that are spent already.
 
     `guessed_pictures` are the paid models whose rule for pictures is not known.
     """
@@ -28,13 +28,22 @@ class Plan:
         """The dollars by which the calls and what is spent pass a cap; 0 or less if it will do."""
         return self.spent + self.total.dollars - max_dollars
 
+    def is_short(self, max_dollars: float | None) -> bool:
+        """Whether there is a cap and it will not do."""
+        return max_dollars is not None and self.missing(max_dollars) > 0
+
 
 def told(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
     """The plan in lines: each step, all together, and whether the money will do."""
     for step, found in plan.steps.items():
         yield f"{step}: {_said(found)}"
+    yield from summed_up(plan, max_dollars=max_dollars)
+
+
+def summed_up(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
+    """All steps together in lines, and whether the money will do."""
     total = plan.total
-    yield f"All steps: {_said(total)}"
+    yield f"All together: {_said(total)}"
     if total.is_guess:
         yield (
             "Tokens and dollars are a guess until the first replies: start the run with a small "

@@ -62,7 +62,7 @@ def load(
 
 
 def figures(sums: Sums) -> dict[str, Array]:
-    """By source and task, where there are several; over all rows; the mean of the sources."""
+    """By source and task, where there are several; over all rows; and the mean of the sources."""
     groups = {group: sums.share(group=group) for group in sums.groups}
     found: dict[str, Array] = {}
     for group, share in groups.items():
@@ -71,9 +71,11 @@ def figures(sums: Sums) -> dict[str, Array]:
         subsets = dict.fromkeys(one.subset for one in sums.buckets if one.group == group)
         if len(subsets) > 1:
             found |= {f"{group}/{one}": sums.share(group=group, subset=one) for one in subsets}
-    total = sum(groups.values(), start=np.zeros(sums.number.shape[:-1]))
-    macro = total / (len(groups) or np.nan)
-    return {**found, "overall": sums.share(), "macro": np.asarray(macro)}
+    found["overall"] = sums.share()
+    if len(groups) > 1:
+        total = sum(groups.values(), start=np.zeros(sums.number.shape[:-1]))
+        found["mean of sources"] = np.asarray(total / len(groups))
+    return found
 
 
 PAIRS = Benchmark(
