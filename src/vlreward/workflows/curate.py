@@ -236,6 +236,7 @@ def _begun(
             needs_keys=asks,
             in_process=LocalModels().sender,
             needs_replies=not drop_unanswered,
+            tell=progress.say,
         )
         bench = Bench(
             folder=work,
