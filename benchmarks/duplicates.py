@@ -6,8 +6,8 @@ Into the miniature world, and into sets of look-alikes (SHARED_DATA holds blindt
 rewardbench_partial), two sorts of doubles are planted. For `DropIdentical`: exact copies, copies
 from another source with other white space, and rows with their answers swapped, which go together
 with the row that they contradict. For `DropSimilar`: paraphrases by rule
-(`vlreward.world.paraphrases`), a third of some kinds in the answers too, two thirds with the
-picture in another format, quality or size.
+(`vlreward.world.paraphrases`), a third of some kinds in the answers too, and in these alone where
+the question cannot be said so, two thirds with the picture in another format, quality or size.
 
 False are drops of rows that were not planted for rows that they were not planted from. BlindTest
 says itself which of its rows show one drawing in several sizes: these count as found, not as false.
@@ -69,13 +69,13 @@ class Planting:
         """The pair in other words; None if this kind of paraphrase changes nothing of it."""
         last = pair.prompt.messages[-1]
         asked = self._content(last.content, kind)
-        if _texts(asked) == _texts(last.content):
+        says_otherwise = _texts(asked) != _texts(last.content)
+        answers = [pair.chosen, pair.rejected]
+        if kind in IN_ANSWERS_TOO and (not says_otherwise or self.rng.random() < 1 / 3):
+            answers = [replace(one, content=self._content(one.content, kind)) for one in answers]
+            says_otherwise |= _texts(answers[0].content) != _texts(pair.chosen.content)
+        if not says_otherwise:
             return None
-        in_answers = kind in IN_ANSWERS_TOO and self.rng.random() < 1 / 3
-        answers = [
-            replace(one, content=self._content(one.content, kind)) if in_answers else one
-            for one in (pair.chosen, pair.rejected)
-        ]
         return replace(
             pair,
             prompt=Prompt(messages=(*pair.prompt.messages[:-1], replace(last, content=asked))),

