@@ -31,6 +31,7 @@ from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.spec import evaluation
 from vlreward.modeling.folders import SHIPPED
 from vlreward.workflows.evaluate import evaluate, plan_evaluation
+from vlreward.workflows.measurements import slug
 
 
 @pytest.fixture(scope="module")
@@ -335,3 +336,8 @@ def num_done(folder: Path) -> int:
     parts = sorted(folder.glob("part-*.parquet"))
     in_tail = tail.read_bytes().count(b"\n") if tail.exists() else 0
     return in_tail + sum(len(read_outcomes(part)) for part in parts)
+
+
+def test_labels_that_a_file_system_may_take_for_one_get_folders_of_their_own() -> None:
+    labels = ["Judge A", "judge a", "judge-a", "other"]
+    assert [slug(one, labels) for one in labels] == ["Judge-A", "judge-a-2", "judge-a-3", "other"]

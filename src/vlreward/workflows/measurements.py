@@ -144,11 +144,12 @@ def outcomes_folder(
 
 
 def slug(label: str, labels: Sequence[str]) -> str:
-    """A file name for one of several labels, another one for each."""
+    """A file name for one of several labels, another one for each, on any file system."""
 
     def plain(text: str) -> str:
         return re.sub(r"[^\w.-]+", "-", text).strip("-.")[-100:] or "model"
 
-    alike = [one for one in dict.fromkeys(labels) if plain(one) == plain(label)]
+    wanted = plain(label).casefold()
+    alike = [one for one in dict.fromkeys(labels) if plain(one).casefold() == wanted]
     number = alike.index(label)
     return plain(label) if number == 0 else f"{plain(label)}-{number + 1}"
