@@ -11,8 +11,8 @@ copies and paraphrases show it as a JPEG or in another size.
 Each size runs in a process of its own: its time by the clock, its time on the processor (which
 other programs on the machine do not lengthen), its peak memory. `doubles left` counts rows that
 stay though another row with their content does, `lost` contents of which no row stays.
-`--semhash` and `--data-juicer` name the Python of an environment with that tool and pyarrow; it gets
-the same rows, and semhash the same vectors (`benchmarks/curation_peers.py`).
+`--semhash` and `--data-juicer` name the Python of an environment with that tool and pyarrow, which
+then gets the same rows, and semhash the same vectors (`benchmarks/curation_peers.py`).
 `--recall` compares the pairs found near each other with all that are, on a number of rows.
 """
 
