@@ -39,6 +39,16 @@ def test_outcomes_come_back_from_parquet_as_they_were(tmp_path):
     assert read_outcomes(tmp_path / "o.parquet") == given
 
 
+def test_outcomes_from_before_truncated_responses_were_counted_are_read(tmp_path):
+    import pyarrow.parquet as pq
+
+    given = [scored("a", 2.0, 1.0)]
+    write_outcomes(given, tmp_path / "o.parquet")
+    older = pq.read_table(tmp_path / "o.parquet").drop_columns(["num_truncated"])
+    pq.write_table(older, tmp_path / "older.parquet")
+    assert read_outcomes(tmp_path / "older.parquet") == given
+
+
 def test_the_file_says_winner_tie_margin_and_correct_to_who_opens_it(tmp_path):
     import pyarrow.parquet as pq
 

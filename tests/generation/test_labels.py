@@ -30,6 +30,7 @@ def test_a_rating_is_a_whole_number_from_1_to_10(value):
 
 def test_what_else_a_rating_comes_with_does_not_matter():
     assert read_rating('{"rating": 8, "confidence": 0.9}') == Rating(value=8, reason="")
+    assert read_rating('{"rating": 8, "reason": null}') == Rating(value=8, reason="")
     assert read_rating('{"confidence": 0.9}') is None and read_rating("8") is None
 
 

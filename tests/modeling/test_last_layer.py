@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Qwen3MoeConfig, Qwen3MoeModel
+from transformers import (
+    AutoModel,
+    CohereConfig,
+    Gemma3TextConfig,
+    GraniteConfig,
+    Olmo2Config,
+    PhiConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen3MoeConfig,
+)
 
 from tests.support import tiny
 from vlreward.collation.packing import PackedBatch, pack, pad
@@ -30,18 +45,22 @@ def batch(model: RewardModel) -> PackedBatch:
     return pack(trees, model.encoder.preparation)
 
 
-def tokens_computed(backbone: PreTrainedModel, part: str) -> list[list[int]]:
-    """Filled by the next forward pass: for each layer, how many tokens its part computes."""
+@contextmanager
+def tokens_computed(backbone: PreTrainedModel, part: str) -> Iterator[list[list[int]]]:
+    """Filled by forward passes: for each layer, how many tokens its part computes."""
     found: list[list[int]] = []
+    hooks = []
     for layer in backbone.get_decoder().layers:
         counts: list[int] = []
 
         def count(_part: nn.Module, inputs: tuple[Tensor, ...], counts: list[int] = counts) -> None:
             counts.append(inputs[0].shape[1])
 
-        layer.get_submodule(part).register_forward_pre_hook(count)
+        hooks.append(layer.get_submodule(part).register_forward_pre_hook(count))
         found.append(counts)
-    return found
+    yield found
+    for hook in hooks:
+        hook.remove()
 
 
 @pytest.mark.parametrize("part", ["self_attn.q_proj", "self_attn.o_proj", "mlp"])
@@ -49,13 +68,13 @@ def test_rewards_compute_the_last_layer_where_they_are_read(
     model: RewardModel, batch: PackedBatch, part: str
 ) -> None:
     network = model.checkpoint.network
-    *others, last = tokens_computed(network.backbone, part)
-    network(batch)
-    assert last == [6]
-    assert all(counts == [batch.num_tokens] for counts in others)
+    with tokens_computed(network.backbone, part) as (*others, last):
+        network(batch)
+        assert last == [6]
+        assert all(counts == [batch.num_tokens] for counts in others)
 
-    network.token_states(batch)
-    assert last == [6, batch.num_tokens]
+        network.token_states(batch)
+        assert last == [6, batch.num_tokens]
 
 
 def test_all_states_are_right_where_all_are_wanted(model: RewardModel, batch: PackedBatch) -> None:
@@ -110,19 +129,72 @@ def test_recomputation_reads_at_the_same_tokens(tmp_path: Path) -> None:
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
-def test_routed_experts_are_left_alone() -> None:
-    config = Qwen3MoeConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=32,
-        moe_intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        num_experts=4,
-    )
-    backbone = Qwen3MoeModel(config)
+def test_threads_do_not_read_where_others_do(model: RewardModel, batch: PackedBatch) -> None:
+    backbone = model.checkpoint.network.backbone
+
+    def differences(number: int) -> list[float]:
+        read_at = batch.score_positions[number : number + 2]
+        with torch.no_grad():
+            expected = whole[read_at]
+            found = (packed_states(backbone, batch, read_at=read_at)[read_at] for _ in range(40))
+            return [float((one - expected).abs().max()) for one in found]
+
+    with torch.no_grad():
+        whole = packed_states(backbone, batch)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert max(map(max, pool.map(differences, range(4)))) < 1e-5
+
+
+TEXT: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "pad_token_id": 0,
+}
+EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Gemma3TextConfig(**TEXT),
+        Olmo2Config(**TEXT),
+        GraniteConfig(**TEXT, residual_multiplier=0.5),
+        CohereConfig(**TEXT),
+        PhiConfig(**TEXT),
+        Qwen3MoeConfig(**TEXT, **EXPERTS),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_other_decoders_have_the_states_and_gradients_of_the_whole_pass(
+    config: PreTrainedConfig, batch: PackedBatch
+) -> None:
+    """Norms behind the feed-forward part, residuals scaled, both parts at once, routed experts."""
+    torch.manual_seed(0)
+    backbone = AutoModel.from_config(config)
     use_tree_attention(backbone)
-    last = backbone.layers[-1]
-    assert not last.mlp._forward_pre_hooks
-    assert last.self_attn.q_proj._forward_pre_hooks
+    use_tree_attention(backbone)
+    num_tokens = batch.num_tokens
+    words = replace(
+        batch,
+        input_ids=torch.randint(1, 64, (1, num_tokens)),
+        position_ids=batch.position_ids[:1].reshape(1, -1)[:, :num_tokens],
+        pixel_values=None,
+        image_grid_thw=None,
+    )
+    at = batch.score_positions
+    states, gradients = [], []
+    for read_at in (None, at):
+        backbone.zero_grad()
+        found = packed_states(backbone, words, read_at=read_at)[at]
+        found.square().sum().backward()
+        states.append(found.detach())
+        gradients.append([p.grad.clone() for p in backbone.parameters() if p.grad is not None])
+    torch.testing.assert_close(*states, atol=1e-5, rtol=0)
+    assert len(gradients[0]) == len(gradients[1])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)

@@ -341,3 +341,5 @@ def num_done(folder: Path) -> int:
 def test_labels_that_a_file_system_may_take_for_one_get_folders_of_their_own() -> None:
     labels = ["Judge A", "judge a", "judge-a", "other"]
     assert [slug(one, labels) for one in labels] == ["Judge-A", "judge-a-2", "judge-a-3", "other"]
+    labels = ["judge a", "judge-a", "judge-a-2"]
+    assert [slug(one, labels) for one in labels] == ["judge-a", "judge-a-2", "judge-a-2-2"]

@@ -192,6 +192,8 @@ def test_a_judge_of_pairs_is_not_paid_for_rows_of_three(
     with pytest.raises(ConfigError, match="judge-wants-two") as caught:
         evaluate(config, command=COMMAND)
     assert "1 of 2 rows" in str(caught.value)
+    with pytest.raises(ConfigError, match="judge-wants-two"):
+        plan_evaluation(config)
     assert not endpoint.bill.answered and not (tmp_path / "run").exists()
 
 

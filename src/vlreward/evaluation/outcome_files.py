@@ -25,6 +25,8 @@ from vlreward.evaluation.outcomes import Outcome, Vote
 OUTCOMES = "outcomes.parquet"
 _ABOUT, _TAIL, _LOCK, _PARTS = "about.json", "tail.jsonl", "lock", "part-*.parquet"
 _FIELDS = tuple(field.name for field in fields(Outcome))
+_ADDED = {"num_truncated": 0}
+"""Fields that older outcomes lack, with what they are taken for there."""
 
 
 class OutcomeLog:
@@ -197,7 +199,9 @@ def read_outcomes(path: Path) -> list[Outcome]:
     import pyarrow.parquet as pq
 
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path, columns=list(_FIELDS)).to_pylist()
+        known = set(pq.read_schema(path).names)
+        wanted = [name for name in _FIELDS if name in known or name not in _ADDED]
+        rows: list[dict[str, Any]] = pq.read_table(path, columns=wanted).to_pylist()
         return [_from_row(row) for row in rows]
     except (pa.ArrowException, OSError, KeyError, TypeError, AssertionError) as error:
         raise _damaged(str(path), str(error)) from error
@@ -220,7 +224,7 @@ def _from_row(row: Mapping[str, Any]) -> Outcome:
     )
     return Outcome(
         **{
-            **{name: row[name] for name in _FIELDS},
+            **{name: row[name] for name in _FIELDS if name in row or name not in _ADDED},
             "right": tuple(row["right"]),
             "num_characters": tuple(row["num_characters"]),
             "scores": tuple(row["scores"] or ()),

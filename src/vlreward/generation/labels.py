@@ -26,14 +26,15 @@ class Rating:
 
 
 def read_rating(text: str) -> Rating | None:
-    """The rating in the text's last JSON object; what else it holds does not matter."""
+    """The rating in the text's last JSON object; what else that holds does not matter."""
     found = last_object(text)
     if found is None:
         return None
     value, reason = found.get("rating"), found.get("reason", "")
-    if isinstance(value, bool) or not isinstance(value, int) or not isinstance(reason, str):
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return Rating(value=value, reason=reason) if _LOWEST <= value <= _HIGHEST else None
+    said = reason if isinstance(reason, str) else ""
+    return Rating(value=value, reason=said) if _LOWEST <= value <= _HIGHEST else None
 
 
 def name_fields(

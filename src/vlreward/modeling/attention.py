@@ -32,7 +32,7 @@ class TreeStructure:
 
     trees: tuple[TreeInterval, ...]
     read_at: Tensor | None = None
-    """The tokens whose final states are wanted, None for all (see `last_layer`)."""
+    """The tokens whose final states are wanted, each once; None for all (see `last_layer`)."""
     num_calls: int = 0
     _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
 

@@ -149,7 +149,7 @@ def use_tree_attention(backbone: PreTrainedModel) -> None:
     """
     attention.register()
     _set_text_attention(backbone, attention.NAME)
-    last_layer.read_where_told(backbone)
+    last_layer.compute_only_where_read(backbone)
     found = backbone.config.get_text_config()._attn_implementation
     assert found == attention.NAME, f"the backbone kept {found!r} as its attention"
 

@@ -169,6 +169,7 @@ def plan_evaluation(
         for model in config.models:
             for benchmark in benchmarks:
                 if model.runs_on(benchmark.config):
+                    refuse_judge_of_pairs(model.scorer, [*_tasks(config, model, benchmark)])
                     with _journal(config, model, spare=Path(place)) as journal:
                         found.append(_foretell(model, benchmark, journal, environment or {}))
     return found
@@ -176,7 +177,11 @@ def plan_evaluation(
 
 def plan_of(foretold: Sequence[Foretold], config: EvaluateConfig) -> Plan:
     """The calls of all models together, and what earlier starts have spent."""
-    steps = {str(one): one.estimate for one in foretold if one.estimate is not None}
+    steps = {
+        f"{one.model} on {one.benchmark}": one.estimate
+        for one in foretold
+        if one.estimate is not None
+    }
     return Plan(steps=steps, spent=sum(money.total for money in _money(config).values()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from rich.table import Table
@@ -149,7 +150,11 @@ def slug(label: str, labels: Sequence[str]) -> str:
     def plain(text: str) -> str:
         return re.sub(r"[^\w.-]+", "-", text).strip("-.")[-100:] or "model"
 
-    wanted = plain(label).casefold()
-    alike = [one for one in dict.fromkeys(labels) if plain(one).casefold() == wanted]
-    number = alike.index(label)
-    return plain(label) if number == 0 else f"{plain(label)}-{number + 1}"
+    taken: set[str] = set()
+    for one in dict.fromkeys(labels):
+        names = (plain(one) if n == 1 else f"{plain(one)}-{n}" for n in count(1))
+        found = next(name for name in names if name.casefold() not in taken)
+        if one == label:
+            return found
+        taken.add(found.casefold())
+    raise AssertionError("one of the labels")

@@ -52,7 +52,7 @@ THOROUGH_TEXT_FAMILIES = (
     *("text arithmetic",) * 5,
     *("text sorting", "text instructions"),
 )
-"""Sums are learnt by many examples alone."""
+"""More of what few prompts teach too little of: sums first, then sorting and instructions."""
 
 
 def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:
