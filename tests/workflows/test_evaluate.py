@@ -64,7 +64,7 @@ def test_figures_are_those_of_the_outcomes(run: Path) -> None:
 def test_the_table_says_what_shuffled_pictures_cost(run: Path) -> None:
     said = " ".join((run / "tables.txt").read_text().split())
     value = only_result(run)["picture_use"]["differences"]["overall"]["value"]
-    assert f"overall falls by {100 * value:.1f} [" in said
+    assert f"overall {-100 * value:+.1f} [" in said
 
 
 def test_right_pictures_are_worth_something(run: Path) -> None:

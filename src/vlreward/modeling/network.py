@@ -40,8 +40,7 @@ class RewardNetwork(nn.Module):
     def hidden_states(self, batch: PackedBatch | PaddedBatch) -> Tensor:
         """The final hidden states [R, C] where the responses end."""
         if isinstance(batch, PackedBatch):
-            states_TC = packed_states(self.backbone, batch, read_at=batch.score_positions)
-            return states_TC[batch.score_positions]
+            return packed_states(self.backbone, batch, read_at=batch.score_positions)
         return self._padded(batch)
 
     def token_states(self, batch: PackedBatch, *, picture_MC: Tensor | None = None) -> Tensor:
@@ -82,7 +81,7 @@ def packed_states(
     embedded_1TC: Tensor | None = None,
     read_at: Tensor | None = None,
 ) -> Tensor:
-    """The final hidden states [T, C] of all tokens of a packed row, or only right at `read_at`.
+    """The final hidden states [T, C] of all tokens of a packed row, or those at `read_at` [R, C].
 
     The backbone must be set to tree attention. `embedded_1TC` are the row's embeddings, pictures
     in their places, if they are known already.
@@ -97,7 +96,7 @@ def packed_states(
         **read, position_ids=batch.position_ids, use_cache=False, tree=tree
     ).last_hidden_state
     assert tree.num_calls > 0, "the backbone did not run tree attention"
-    return hidden_1TC[0]
+    return hidden_1TC[0] if read_at is None else hidden_1TC[0, read_at]
 
 
 def padded_states(backbone: PreTrainedModel, batch: PaddedBatch) -> Tensor:

@@ -105,9 +105,9 @@ def evaluate(
     keys = environment or {}
     for source in _sources(config):
         find_source(source)
-    for model in config.models:
-        if not _is_judged(config, model):
-            check_means(model.scorer, environment=keys)
+    unjudged = [model for model in config.models if not _is_judged(config, model)]
+    for model in unjudged:
+        check_means(model.scorer, environment=keys)
     output = Path(config.output)
     with (
         kept_at_signals("evaluation", kept="Judged rows and all replies are kept"),
@@ -126,7 +126,8 @@ def evaluate(
                 for model in config.models
             ]
             for model, tasks in work:
-                refuse_judge_of_pairs(model.scorer, tasks)
+                if model in unjudged:
+                    refuse_judge_of_pairs(model.scorer, tasks)
             for model, tasks in work:
                 folder = model_folder(config, model.label)
                 run_tasks(model.scorer, tasks, folder=folder, resources=resources)

@@ -79,13 +79,13 @@ class Measurement:
         )
 
     def _on_pictures(self) -> Iterator[str]:
-        """What the main figure falls by where pictures are shuffled."""
+        """What shuffled pictures change the main figure by, in points."""
         main = self.result.accuracy.main
         found = self.result.pictures.differences.get(main) if self.result.pictures else None
         if found is not None:
             bounds = found.interval
-            said = f" [{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]" if bounds else ""
-            yield f"{main} falls by {100 * found.value:.1f}{said} with pictures shuffled"
+            said = f" [{-100 * bounds.high:+.1f}, {-100 * bounds.low:+.1f}]" if bounds else ""
+            yield f"{main} {-100 * found.value:+.1f}{said} with pictures shuffled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
