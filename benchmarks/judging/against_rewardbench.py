@@ -25,12 +25,15 @@ from typing import NamedTuple
 import torch
 import tyro
 
+from vlreward.collation.config import CollationConfig
 from vlreward.durable import write_text_atomically
 from vlreward.records import Message, Prompt, Response
 from vlreward.scoring import RewardModel
 from vlreward.workflows.export import export_model
 
 _PEER = Path(__file__).with_name("rewardbench_scores.py")
+_LONGEST = 8192
+"""Tokens of a prompt and a response, as the package's script is told, too."""
 _MARGIN = 2e-5
 """Below this a winner is a matter of rounding."""
 
@@ -83,11 +86,12 @@ def main(arguments: Arguments) -> None:
     """Prints the speeds, and the rows on which the winners differ."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     rows = _read(arguments.rows, limit=arguments.limit)
-    model = RewardModel.load(arguments.model, dtype="float32")
+    whole = CollationConfig(max_length=_LONGEST, token_budget=_LONGEST)
+    model = RewardModel.load(arguments.model, dtype="float32", collation=whole)
     shared = _timed(lambda: _together(model, rows))
     ways = {"ours, shared prompts": shared}
     if not arguments.only_winners:
-        plain = RewardModel.load(arguments.model, dtype="float32", layout="padded")
+        plain = RewardModel.load(arguments.model, dtype="float32", collation=whole, layout="padded")
         ways["ours, padded"] = _timed(lambda: _together(plain, rows))
         ways["ours, one by one"] = _timed(lambda: _one_by_one(model, rows))
     ways["rewardbench"] = _peer(rows, arguments)
@@ -143,7 +147,7 @@ def _peer(rows: Sequence[Pair], arguments: Arguments) -> Scores:
     data, scores = arguments.output / "rows.jsonl", arguments.output / "peer.json"
     lines = [json.dumps(_conversations(row)) for row in rows]
     write_text_atomically(data, "\n".join(lines) + "\n")
-    subprocess.run([arguments.peer_python, _PEER, data, folder, scores], check=True)
+    subprocess.run([arguments.peer_python, _PEER, data, folder, scores, str(_LONGEST)], check=True)
     found = json.loads(scores.read_bytes())
     return Scores([tuple(pair) for pair in found["rewards"]], found["seconds"])
 

@@ -1,6 +1,6 @@
 """Scores pairs by the `rewardbench` package's own command, on the CPU; runs in its environment.
 
-    peer/bin/python rewardbench_scores.py ROWS.jsonl MODEL SCORES.json
+    peer/bin/python rewardbench_scores.py ROWS.jsonl MODEL SCORES.json LONGEST
 
 The package's pipeline sends its inputs to "cuda" by name; that one word is read as "cpu" here.
 The seconds are those of its pipeline's calls (tokens and forward passes), without loading.
@@ -22,7 +22,7 @@ from rewardbench.rewardbench import Args, rewardbench
 from transformers import BatchEncoding
 
 
-def main(rows: str, model: str, scores: str) -> None:
+def main(rows: str, model: str, scores: str, longest: int) -> None:
     """Runs the command as it is, and keeps its scores and the seconds of its pipeline."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     _stay_on_the_cpu()
@@ -38,7 +38,7 @@ def main(rows: str, model: str, scores: str) -> None:
                 not_quantized=True,
                 torch_dtype="float32",
                 batch_size=8,
-                max_length=8192,
+                max_length=longest,
                 output_dir=place,
                 save_all=True,
             )
@@ -81,4 +81,4 @@ def _saved_scores(path: str) -> list[tuple[float, float]]:
 
 if __name__ == "__main__":
     rows, model, scores = (os.path.abspath(path) for path in sys.argv[1:4])
-    main(rows, model, scores)
+    main(rows, model, scores, int(sys.argv[4]))
