@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import io
 import random
-import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from curation_peers import peak_gibibytes
 from PIL import Image, ImageDraw
 
 from vlreward.curation import ledger
@@ -60,12 +60,6 @@ class Made:
     content: int
     texts: tuple[str, str, str]
     is_copy: bool
-
-
-def peak_gibibytes() -> float:
-    """The most memory that this program has held; what its parent held before does not count."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 2**20
 
 
 def make(num_rows: int) -> Iterator[Made]:

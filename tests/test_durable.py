@@ -8,10 +8,12 @@ import resource
 import subprocess
 import sys
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from tests.support.kill_nine import AtOperation, dies
 from vlreward.durable import (
     MANIFEST,
     AtomicFolder,
@@ -99,7 +101,7 @@ def test_a_folder_appears_at_the_end_with_a_manifest(tmp_path: Path) -> None:
     with AtomicFolder(path) as folder:
         (folder / "a.txt").write_text("abc")
         assert not path.exists()
-        assert folder == tmp_path / "step-1.tmp"
+        assert folder.parent == tmp_path / "step-1.tmp"
     assert names_under(tmp_path) == ["step-1", "step-1/a.txt", f"step-1/{MANIFEST}"]
     assert json.loads((path / MANIFEST).read_text()) == {
         "files": {
@@ -148,6 +150,34 @@ def test_a_killed_writer_leaves_no_folder_of_the_final_name(tmp_path: Path) -> N
     assert done.returncode == -9
     assert not (tmp_path / "model").exists()
     make_folder(tmp_path / "model")
+
+
+def leave_leftover(path: Path) -> None:
+    """What a kill leaves: the folder that was being filled, and its mark."""
+    content = path.with_suffix(".tmp") / path.name
+    (content / "inner").mkdir(parents=True)
+    (content / "stale").write_text("x")
+    (content.parent / ".unfinished").touch()
+
+
+def test_a_writer_killed_at_any_file_operation_is_followed_by_one_that_succeeds(
+    tmp_path: Path,
+) -> None:
+    """Every other writer finds what an earlier kill left."""
+    for number in count(1):
+        path = tmp_path / str(number) / "model"
+        path.parent.mkdir()
+        if number % 2:
+            leave_leftover(path)
+        if not dies(make_folder, [path], death=AtOperation(pattern=f"/{number}/", number=number)):
+            break
+        if path.exists():
+            assert set(names_under(path.with_suffix(".tmp"))) <= {".unfinished"}
+        else:
+            make_folder(path)
+            assert not path.with_suffix(".tmp").exists()
+        verify_manifest(path)
+    assert number > 20
 
 
 def test_a_folder_with_content_is_not_replaced(tmp_path: Path) -> None:

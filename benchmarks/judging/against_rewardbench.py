@@ -76,8 +76,8 @@ class Arguments:
     """Python of the environment that `rewardbench` is installed in."""
     output: Path = Path("runs/against-rewardbench")
     """Folder of the export and the tables."""
-    only_winners: bool = False
-    """Leave out our two slower ways: what the package's own code says of all rows, sooner."""
+    skip_slower_ways: bool = False
+    """Leave out ours padded and ours one by one."""
     limit: int | None = None
     """Take only so many rows, evenly from the file."""
 
@@ -90,7 +90,7 @@ def main(arguments: Arguments) -> None:
     model = RewardModel.load(arguments.model, dtype="float32", collation=whole)
     shared = _timed(lambda: _together(model, rows))
     ways = {"ours, shared prompts": shared}
-    if not arguments.only_winners:
+    if not arguments.skip_slower_ways:
         plain = RewardModel.load(arguments.model, dtype="float32", collation=whole, layout="padded")
         ways["ours, padded"] = _timed(lambda: _together(plain, rows))
         ways["ours, one by one"] = _timed(lambda: _one_by_one(model, rows))

@@ -125,14 +125,17 @@ def write_json_atomically(path: Path, value: Any) -> None:
 class AtomicFolder:
     """`with AtomicFolder(path) as folder:` fills `folder`, which appears as `path` at the end.
 
-    Until then it is the sibling `<name>.tmp`; one that an earlier kill left there is removed, so
-    a path has one writer at a time. On success the folder holds a `manifest.json` with the size
-    and the sha-256 of every file. On failure nothing remains.
+    Until then it lies in the sibling `<name>.tmp`, beside a mark; one that an earlier kill left
+    there is removed, so a path has one writer at a time. On success the folder holds a
+    `manifest.json` with the size and the sha-256 of every file. On failure nothing remains; a kill
+    at the very end may leave the mark's empty `<name>.tmp` beside the finished folder.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._temporary = path.with_name(f"{path.name}.tmp")
+        self._mark = self._temporary / _UNFINISHED
+        self._content = self._temporary / path.name
 
     def __enter__(self) -> Path:
         """The temporary folder to fill; raises ConfigError if `path` has content already."""
@@ -144,17 +147,19 @@ class AtomicFolder:
                 expected="a path where nothing is yet",
                 mend="Choose another path, or remove what is there.",
             )
-        self._remove_leftover()
+        self._refuse_what_is_not_ours()
+        self._discard()
         make_folder(self._temporary)
-        (self._temporary / _UNFINISHED).touch()
-        return self._temporary
+        self._mark.touch()
+        self._content.mkdir()
+        return self._content
 
-    def _remove_leftover(self) -> None:
-        """Removes what an earlier kill left; raises ConfigError if something else is in the way."""
+    def _refuse_what_is_not_ours(self) -> None:
+        """Raises ConfigError if something else than an earlier kill's leftover is in the way."""
         if not os.path.lexists(self._temporary):
             return
         is_ours = self._temporary.is_dir() and (
-            (self._temporary / _UNFINISHED).exists() or not any(self._temporary.iterdir())
+            self._mark.exists() or not any(self._temporary.iterdir())
         )
         if not is_ours:
             raise ConfigError(
@@ -164,7 +169,12 @@ class AtomicFolder:
                 expected="nothing of this name, which unfinished folders have for a while",
                 mend="Rename what is there, or choose another path.",
             )
-        shutil.rmtree(self._temporary)
+
+    def _discard(self) -> None:
+        """Removes the temporary folder, its mark last: a kill leaves it known as ours."""
+        for path in (self._content, self._temporary):
+            if path.exists():
+                shutil.rmtree(path)
 
     def __exit__(
         self,
@@ -177,19 +187,17 @@ class AtomicFolder:
             if error is None:
                 self._publish()
         finally:
-            if self._temporary.exists():
-                shutil.rmtree(self._temporary)
+            self._discard()
 
     def _publish(self) -> None:
-        (self._temporary / _UNFINISHED).unlink()
-        write_manifest(self._temporary)
-        plain_mode = (self._temporary / MANIFEST).stat().st_mode
-        for folder, _, names in os.walk(self._temporary):
+        write_manifest(self._content)
+        plain_mode = (self._content / MANIFEST).stat().st_mode
+        for folder, _, names in os.walk(self._content):
             for name in names:
                 Path(folder, name).chmod(plain_mode)  # some libraries write for the owner alone
                 _flush_to_disk(Path(folder, name))
             _flush_to_disk(Path(folder))
-        self._temporary.replace(self.path)
+        self._content.replace(self.path)
         _flush_to_disk(self.path.parent)
 
 

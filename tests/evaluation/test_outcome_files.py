@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -47,6 +48,16 @@ def test_outcomes_from_before_truncated_responses_were_counted_are_read(tmp_path
     older = pq.read_table(tmp_path / "o.parquet").drop_columns(["num_truncated"])
     pq.write_table(older, tmp_path / "older.parquet")
     assert read_outcomes(tmp_path / "older.parquet") == given
+
+    with open_log(tmp_path) as log:
+        log.add(result_of(EXAMPLES[0]))
+    tail = tmp_path / "tail.jsonl"
+    rows = [json.loads(line) for line in tail.read_text().splitlines()]
+    for row in rows:
+        del row["num_truncated"]
+    tail.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open_log(tmp_path) as log:
+        assert log.outcomes == {"row 0": result_of(EXAMPLES[0])}
 
 
 def test_the_file_says_winner_tie_margin_and_correct_to_who_opens_it(tmp_path):

@@ -157,6 +157,17 @@ TEXT: dict[str, Any] = {
 EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
 
 
+def without_pictures(batch: PackedBatch) -> PackedBatch:
+    """The batch's structure, with other words in it, for a decoder alone."""
+    return replace(
+        batch,
+        input_ids=torch.randint(1, 64, (1, batch.num_tokens)),
+        position_ids=batch.position_ids[:1].reshape(1, -1),
+        pixel_values=None,
+        image_grid_thw=None,
+    )
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -176,15 +187,7 @@ def test_other_decoders_have_the_states_and_gradients_of_the_whole_pass(
     torch.manual_seed(0)
     backbone = AutoModel.from_config(config)
     use_tree_attention(backbone)
-    use_tree_attention(backbone)
-    num_tokens = batch.num_tokens
-    words = replace(
-        batch,
-        input_ids=torch.randint(1, 64, (1, num_tokens)),
-        position_ids=batch.position_ids[:1].reshape(1, -1)[:, :num_tokens],
-        pixel_values=None,
-        image_grid_thw=None,
-    )
+    words = without_pictures(batch)
     at = batch.score_positions
     states, gradients = [], []
     for read_at in (None, at):
@@ -198,3 +201,19 @@ def test_other_decoders_have_the_states_and_gradients_of_the_whole_pass(
     assert len(gradients[0]) == len(gradients[1])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_routed_experts_are_given_all_tokens(batch: PackedBatch) -> None:
+    backbone = AutoModel.from_config(Qwen3MoeConfig(**TEXT, **EXPERTS))
+    use_tree_attention(backbone)
+    with tokens_computed(backbone, "mlp") as (*_, last):
+        packed_states(backbone, without_pictures(batch), read_at=batch.score_positions)
+    assert last == [batch.num_tokens]
+
+
+def test_asking_twice_selects_once(batch: PackedBatch) -> None:
+    backbone = AutoModel.from_config(Olmo2Config(**TEXT))
+    use_tree_attention(backbone)
+    use_tree_attention(backbone)
+    at = batch.score_positions
+    assert packed_states(backbone, without_pictures(batch), read_at=at).shape == (len(at), 32)

@@ -25,7 +25,7 @@ from vlreward.evaluation.outcomes import Outcome, Vote
 OUTCOMES = "outcomes.parquet"
 _ABOUT, _TAIL, _LOCK, _PARTS = "about.json", "tail.jsonl", "lock", "part-*.parquet"
 _FIELDS = tuple(field.name for field in fields(Outcome))
-_ADDED = {"num_truncated": 0}
+_ADDED: Mapping[str, Any] = {"num_truncated": 0}
 """Fields that older outcomes lack, with what they are taken for there."""
 
 
@@ -199,9 +199,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     import pyarrow.parquet as pq
 
     try:
-        known = set(pq.read_schema(path).names)
-        wanted = [name for name in _FIELDS if name in known or name not in _ADDED]
-        rows: list[dict[str, Any]] = pq.read_table(path, columns=wanted).to_pylist()
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
         return [_from_row(row) for row in rows]
     except (pa.ArrowException, OSError, KeyError, TypeError, AssertionError) as error:
         raise _damaged(str(path), str(error)) from error
@@ -218,13 +216,14 @@ def _to_row(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _from_row(row: Mapping[str, Any]) -> Outcome:
+def _from_row(fields: Mapping[str, Any]) -> Outcome:
+    row = {**_ADDED, **fields}
     votes = (
         Vote(**vote) if isinstance(vote, Mapping) else Vote(*vote) for vote in row["votes"] or ()
     )
     return Outcome(
         **{
-            **{name: row[name] for name in _FIELDS if name in row or name not in _ADDED},
+            **{name: row[name] for name in _FIELDS},
             "right": tuple(row["right"]),
             "num_characters": tuple(row["num_characters"]),
             "scores": tuple(row["scores"] or ()),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
 _SECONDS_BETWEEN_WORDS = 30.0
-"""Between two things that a run is told of what holds its requests up."""
+"""At least so long between two messages about delays."""
 _MOST_OUTAGES = 8
 """So many requests in a row without any answer are the endpoint's fault, not theirs."""
 

@@ -61,9 +61,9 @@ def _select(_part: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None
     positions_R = _positions_R.get()
     if positions_R is None:
         return None
-    states_1TC, *others = inputs
+    [states_1TC] = inputs
     _num_tokens.set(states_1TC.shape[1])
-    return (states_1TC[:, positions_R], *others)
+    return (states_1TC[:, positions_R],)
 
 
 def _spread(_part: nn.Module, _inputs: tuple[Any, ...], output_1RC: Tensor) -> Tensor | None:
@@ -76,5 +76,5 @@ def _spread(_part: nn.Module, _inputs: tuple[Any, ...], output_1RC: Tensor) -> T
 
 
 def _is_dense(part: nn.Module) -> bool:
-    """Whether it gives one tensor of states; experts may count tokens or give more."""
+    """Whether it has no experts: these may count the tokens, or give more than states."""
     return not _OF_EXPERTS & {name for name, _ in part.named_children()}

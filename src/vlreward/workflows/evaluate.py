@@ -160,7 +160,8 @@ def plan_evaluation(
     """What the calls of each model on each benchmark will take; nothing is asked or written.
 
     What an earlier start of the run already heard is not asked again. Raises ConfigError if a
-    price is not known.
+    price is not known, or a judge of pairs would be shown rows of more, and DataError if a
+    benchmark cannot be read.
     """
     for source in _sources(config):
         find_source(source)
@@ -170,7 +171,8 @@ def plan_evaluation(
         for model in config.models:
             for benchmark in benchmarks:
                 if model.runs_on(benchmark.config):
-                    refuse_judge_of_pairs(model.scorer, [*_tasks(config, model, benchmark)])
+                    if not _is_judged(config, model):
+                        refuse_judge_of_pairs(model.scorer, [*_tasks(config, model, benchmark)])
                     with _journal(config, model, spare=Path(place)) as journal:
                         found.append(_foretell(model, benchmark, journal, environment or {}))
     return found

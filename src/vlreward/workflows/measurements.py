@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -79,13 +79,13 @@ class Measurement:
         )
 
     def _on_pictures(self) -> Iterator[str]:
-        """What shuffled pictures change the main figure by, in points."""
+        """What the main figure gains by the right pictures, over shuffled ones."""
         main = self.result.accuracy.main
         found = self.result.pictures.differences.get(main) if self.result.pictures else None
         if found is not None:
             bounds = found.interval
-            said = f" [{-100 * bounds.high:+.1f}, {-100 * bounds.low:+.1f}]" if bounds else ""
-            yield f"{main} {-100 * found.value:+.1f}{said} with pictures shuffled"
+            said = f" [{_points(bounds.low)}, {_points(bounds.high)}]" if bounds else ""
+            yield f"{main} {_points(found.value)}{said} points over shuffled pictures"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,28 +133,31 @@ def _rows(number: int) -> str:
 
 def model_folder(config: EvaluateConfig, label: str) -> Path:
     """Where the replies, and by benchmark the outcomes, of a model lie."""
-    return Path(config.output) / ROWS / slug(label, [one.label for one in config.models])
+    return Path(config.output) / ROWS / file_names(one.label for one in config.models)[label]
 
 
 def outcomes_folder(
     config: EvaluateConfig, model: EvaluatedConfig, benchmark: BenchmarkConfig
 ) -> Path:
     """Where a model's outcomes on a benchmark lie."""
-    name = slug(benchmark.label, [one.label for one in config.benchmarks])
+    name = file_names(one.label for one in config.benchmarks)[benchmark.label]
     return model_folder(config, model.label) / name
 
 
-def slug(label: str, labels: Sequence[str]) -> str:
-    """A file name for one of several labels, another one for each, on any file system."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[^\w.-]+", "-", text).strip("-.")[-100:] or "model"
-
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """A short file name for each label, another one for each where case does not count, too."""
+    found: dict[str, str] = {}
     taken: set[str] = set()
-    for one in dict.fromkeys(labels):
-        names = (plain(one) if n == 1 else f"{plain(one)}-{n}" for n in count(1))
-        found = next(name for name in names if name.casefold() not in taken)
-        if one == label:
-            return found
-        taken.add(found.casefold())
-    raise AssertionError("one of the labels")
+    for label in labels:
+        if label in found:
+            continue
+        plain = re.sub(r"[^\w.-]+", "-", label).strip("-.").encode()[-100:].decode(errors="ignore")
+        names = (f"{plain or 'model'}-{n}" if n > 1 else plain or "model" for n in count(1))
+        found[label] = next(name for name in names if name.casefold() not in taken)
+        taken.add(found[label].casefold())
+    return found
+
+
+def _points(difference: float) -> str:
+    """A difference of two shares in per cent, with its sign; zero has a plus."""
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
