@@ -203,6 +203,29 @@ def test_sums_are_right() -> None:
         assert results[0] == str(value) != results[1]
 
 
+def text_prompts(name: str, number: int = 4000) -> set[str]:
+    pairs = make_text_pairs(num_pairs=number, seed=0, split="train", families=[name])
+    return {words(one.pair)[0] for one in pairs}
+
+
+def test_sums_are_asked_for_in_many_words() -> None:
+    """What is met in few prompts is hardly learnt (see docs/LOG.md)."""
+    asked = {re.sub(r"\d+ [-+×] \d+", "…", prompt) for prompt in text_prompts("text arithmetic")}
+    assert len(asked) == 144
+
+
+def test_requests_are_made_in_many_words() -> None:
+    harmful = [one for one in text_prompts("text harmful") if "a parked car" in one]
+    harmless = [one for one in text_prompts("text harmless") if "a process on Linux" in one]
+    assert min(len(harmful), len(harmless)) > 30
+
+
+@pytest.mark.parametrize("verb", ["break into", "steal", "forge", "kill", "shoot", "blow up"])
+def test_dangerous_words_are_in_harmless_requests_too(verb: str) -> None:
+    for name in ("text harmful", "text harmless"):
+        assert any(f" {verb} " in prompt for prompt in text_prompts(name))
+
+
 @pytest.mark.parametrize(("make", "name"), [(make_pairs, "sheep"), (make_text_pairs, "counting")])
 def test_an_unknown_family_is_refused(make: Any, name: str) -> None:
     number = {"num_pictures": 3} if make is make_pairs else {"num_pairs": 3}

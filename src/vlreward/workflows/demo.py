@@ -22,8 +22,8 @@ def run_demo(
     *,
     command: Sequence[str],
     base: str = "miniature-base",
-    num_pictures: int = 2500,
-    num_text_pairs: int = 1500,
+    num_pictures: int = 4000,
+    num_text_pairs: int = 2000,
     num_exam_pictures: int = 459,
     num_exam_text_pairs: int = 459,
 ) -> None:

@@ -49,10 +49,10 @@ THOROUGH_FAMILIES = (*FAMILIES, *_READ_LESS_SURELY)
 """Twice as many pictures of what the base reads less surely."""
 THOROUGH_TEXT_FAMILIES = (
     *TEXT_FAMILIES,
-    *("text arithmetic",) * 5,
-    *("text sorting", "text instructions"),
+    *("text arithmetic",) * 8,
+    *("text sorting", "text instructions", "text harmful"),
 )
-"""More of what few prompts teach too little of: sums first, then sorting and instructions."""
+"""More of what takes more examples: sums first, then order, instructions and refusals."""
 
 
 def make_base(output: Path, *, seed: int, command: Sequence[str]) -> Path:

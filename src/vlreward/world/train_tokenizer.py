@@ -1,9 +1,9 @@
 """Trains the packaged tokenizer: `python -m vlreward.world.train_tokenizer [FOLDER]`.
 
 The text is the standard library's documentation (Python Software Foundation licence), this
-project's own world, everyday words, and made-up sums with numbers and symbols. The
-same Python version writes the same files; the packaged ones were written by Python 3.11.7 with
-tokenizers 0.23.3.
+project's own world, everyday words, and made-up sums with numbers and symbols. The same Python
+version writes the same files from the same world; the packaged ones were written by Python 3.11.7
+with tokenizers 0.23.3 at commit e38773e: another world's would not be those of the packaged models.
 """
 
 from __future__ import annotations
