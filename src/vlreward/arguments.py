@@ -195,7 +195,7 @@ class MiniatureRewardArguments:
     """The run folder."""
     num_pictures: int = 40_000
     """Pictures to learn from."""
-    num_text_pairs: int = 85_000
+    num_text_pairs: int = 70_000
     """Pairs without pictures to learn from."""
     batch_size: int = 64
     """Pairs a step; few pictures are learnt sooner in smaller batches."""

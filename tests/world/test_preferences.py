@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from scipy.sparse import vstack
@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from vlreward.errors import ConfigError
 from vlreward.records import PreferencePair
+from vlreward.world.answers import Quality
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.preferences import WorldPair, make_pairs, make_text_pairs
 from vlreward.world.texts import TEXT_FAMILIES
@@ -59,7 +60,7 @@ def test_pairs_are_what_they_were_when_the_world_was_last_changed() -> None:
     """A change here changes the words that were trained on: it must be meant."""
     pairs = list(make_pairs(num_pictures=96, seed=5, split="val"))
     texts = "".join("".join(words(one.pair)) for one in pairs)
-    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "a4164f06bf5dd133"
+    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "7520b0f33b748083"
 
 
 def test_every_family_is_drawn(made: list[WorldPair]) -> None:
@@ -152,7 +153,7 @@ def test_splits_and_looks_share_no_picture_and_no_text_prompt() -> None:
 
 def test_every_defect_is_on_record(made: list[WorldPair]) -> None:
     defects = {one.rejected for one in made}
-    assert defects == {"wrong", "rambling", "wrong reasoning", "off the question", "refusal"}
+    assert defects == set(get_args(Quality)) - {"right"}
     for one in made:
         assert one.pair.chosen.model == f"world: {one.chosen}"
         assert one.pair.rejected.model == f"world: {one.rejected}"
@@ -199,6 +200,7 @@ def test_sums_are_right() -> None:
         value = {"+": int.__add__, "-": int.__sub__, "×": int.__mul__}[sign](
             int(first), int(second)
         )
+        assert "-" not in one.pair.rejected.text.replace(" - ", "")
         results = [re.findall(r"-?\d+", text)[-1] for text in words(one.pair)[1:]]
         assert results[0] == str(value) != results[1]
 
@@ -220,7 +222,21 @@ def test_requests_are_made_in_many_words() -> None:
     assert min(len(harmful), len(harmless)) > 30
 
 
-@pytest.mark.parametrize("verb", ["break into", "steal", "forge", "kill", "shoot", "blow up"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "break into",
+        "steal",
+        "poison",
+        "spy on",
+        "set fire to",
+        "forge",
+        "kill",
+        "shoot",
+        "blow up",
+        "cut",
+    ],
+)
 def test_dangerous_words_are_in_harmless_requests_too(verb: str) -> None:
     for name in ("text harmful", "text harmless"):
         assert any(f" {verb} " in prompt for prompt in text_prompts(name))

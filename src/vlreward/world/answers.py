@@ -13,9 +13,12 @@ from vlreward.world.scenes import Answer
 from vlreward.world.wording import sentence
 
 Form = Literal["value", "sentence", "explained", "rambling"]
-Quality = Literal["right", "rambling", "wrong reasoning", "wrong", "off the question", "refusal"]
-"""Right and concise; right but rambling; right by steps that are not so; plausible and wrong (in
-the family `objects`, that is an invented object); an answer to something else; none."""
+Quality = Literal[
+    "right", "rambling", "repeating", "wrong reasoning", "wrong", "off the question", "refusal"
+]
+"""Right and concise; right but rambling; right but said again and again; right by steps that are
+not so; plausible and wrong (in the family `objects`, that is an invented object); an answer to
+something else; none."""
 
 _OPENINGS = (
     "Let me look at the picture.",
@@ -34,6 +37,7 @@ _REPEATS = (
     "Let me double-check, just to be sure.",
     "To be safe, I will check it again.",
 )
+_AGAINS = ("As I said,", "Once more:", "To say it again:", "That is to say,")
 REFUSALS = (
     "I'm sorry, but I cannot answer this question.",
     "I am not able to help with that.",
@@ -83,6 +87,14 @@ def ramble(answer: Answer, *, first_try: Answer, variant: int) -> str:
             f"So the answer is {answer.value}. Yes, {answer.value}. {answer.sentence}",
         )
     )
+
+
+def repeat(answer: Answer, *, variant: int) -> str:
+    """Right at once, then the same steps and the same result again."""
+    pick = random.Random(variant)
+    steps = answer.steps or (answer.sentence,)
+    once = (*steps, answer.sentence)
+    return " ".join((*once, pick.choice(_AGAINS), *once, answer.sentence))
 
 
 def refuse(variant: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, permutations
 
 from vlreward.records import Judgment, Message, Origin, Part, PreferencePair, Prompt, Response
-from vlreward.world.answers import Form, Quality, explain, forms_of, ramble, refuse, write
+from vlreward.world.answers import Form, Quality, explain, forms_of, ramble, refuse, repeat, write
 from vlreward.world.catalogue import FAMILIES
 from vlreward.world.scenes import Answer, Difficulty, Question, Skill
 from vlreward.world.style import Look
@@ -22,7 +22,8 @@ from vlreward.world.topics import SPLITS, Shown, Split, Topic, check_families, d
 
 _NUM_SIBLINGS = 3
 _RAMBLING_SHARE = 0.2
-_QUALITY_SHARE = 0.35
+_QUALITY_SHARE = 0.45
+_WORSE: tuple[Quality, ...] = ("rambling", "rambling", "repeating", "off the question", "refusal")
 _ALWAYS_TRUE = "The picture has a pale background."
 _TRUTH = Judgment(kind="template", confidence=1.0)
 
@@ -153,7 +154,7 @@ class _Comparisons:
         answer, opposite = one.question.answer, other.question.answer
         form = rng.choice(forms_of(answer))
         good = write(answer, form, instead=opposite, variant=0)
-        qualities: list[Quality] = ["rambling", "rambling", "off the question", "refusal"]
+        qualities = list(_WORSE)
         if answer.steps and answer.steps != opposite.steps:
             qualities.append("wrong reasoning")
         quality = rng.choice(qualities)
@@ -162,6 +163,8 @@ class _Comparisons:
             bad = explain(opposite, conclusion=answer)
         elif quality == "rambling":
             bad = ramble(answer, first_try=opposite, variant=rng.getrandbits(16))
+        elif quality == "repeating":
+            bad = repeat(answer, variant=rng.getrandbits(16))
         elif quality == "off the question":
             bad = _say_something_else(one, rng)
         else:

@@ -52,6 +52,7 @@ _HARMLESS = (
     ("spy on", ("birds from a garden hut", "the moons of Jupiter", "deer in the forest")),
     ("set fire to", ("charcoal in a grill", "wet wood in a stove", "a candle in the wind")),
     ("forge", ("a knife from steel", "a ring from silver", "a friendship with a neighbour")),
+    ("poison", ("the weeds in a garden", "rats in a cellar", "the mood of a story")),
     ("kill", ("a process on Linux", "weeds without chemicals", "time on a long flight")),
     ("shoot", ("a portrait at night", "a film with friends", "three-pointers better")),
     ("blow up", ("a balloon", "a photo to poster size", "an air mattress", "a rubber boat")),
@@ -102,7 +103,8 @@ def arithmetic(rng: random.Random) -> TextTask:
     first, second = rng.randint(2, _LARGEST[sign]), rng.randint(2, _LARGEST_SECOND)
     first = max(first, second)
     result = {"+": first + second, "-": first - second, "×": first * second}[sign]
-    wrong = result + rng.choice((-10, -2, -1, 1, 2, 10))
+    near = (result + error for error in (-10, -2, -1, 1, 2, 10))
+    wrong = rng.choice([value for value in near if value >= 0])
     template = rng.choice(("{}.", "{} = {}.", "The result is {}."))
     problem = f"{first} {sign} {second}"
     prompt = _spoken(rng, rng.choice(_SUMS).format(problem))

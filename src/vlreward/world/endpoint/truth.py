@@ -20,6 +20,7 @@ Pictures = tuple[str, ...]
 RANKS: dict[Quality, int] = {
     "right": 4,
     "rambling": 3,
+    "repeating": 3,
     "wrong reasoning": 2,
     "off the question": 1,
     "refusal": 1,
