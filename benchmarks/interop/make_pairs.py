@@ -1,6 +1,7 @@
 """Draws small bar charts with random preference pairs, in the formats that both peers read.
 
     python make_pairs.py peers/data --num-pairs 16 --size 224
+    python make_pairs.py peers/data8 --num-pairs 28 --answers 8 --words 30 90
 
 writes `<n>.png`, `pairs.json` with `dataset_info.json` (LLaMA-Factory, sharegpt with ranking),
 `swift.jsonl` (ms-swift, whose picture paths are absolute because it resolves them against the
@@ -50,14 +51,13 @@ def random_words(rng: random.Random, *, low: int, high: int) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(rng.randint(low, high)))
 
 
-def make_pair(rng: random.Random, *, image: str) -> Pair:
-    """Return a pair with a question of 12 words or so and answers of 8 to 40."""
-    return Pair(
-        image=image,
-        question=random_words(rng, low=8, high=16) + "?",
-        chosen=random_words(rng, low=8, high=40),
-        rejected=random_words(rng, low=8, high=40),
-    )
+def make_pairs(
+    rng: random.Random, *, image: str, num_answers: int, low: int, high: int
+) -> list[Pair]:
+    """Return a question of 12 words or so, its first answer preferred to each of the others."""
+    question = random_words(rng, low=8, high=16) + "?"
+    chosen, *rejected = (random_words(rng, low=low, high=high) for _ in range(num_answers))
+    return [Pair(image=image, question=question, chosen=chosen, rejected=one) for one in rejected]
 
 
 def llamafactory_row(pair: Pair) -> dict[str, object]:
@@ -107,15 +107,29 @@ DATASET_INFO = {
 }
 
 
-def write_pairs(folder: Path, *, num_pairs: int, size: int, seed: int) -> None:
-    """Write the pictures and both files; the same arguments give the same bytes of text."""
+def draw_pairs(
+    folder: Path,
+    *,
+    num_pairs: int,
+    size: int,
+    num_answers: int,
+    words: tuple[int, int],
+    seed: int,
+) -> list[Pair]:
+    """Save the pictures and return the pairs; the same arguments give the same words."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
-    pairs = []
-    for index in range(num_pairs):
-        pair = make_pair(rng, image=f"{index}.png")
-        draw_chart(rng, size=size).save(folder / pair.image)
-        pairs.append(pair)
+    pairs: list[Pair] = []
+    while len(pairs) < num_pairs:
+        image = f"{len(pairs)}.png"
+        low, high = words
+        pairs += make_pairs(rng, image=image, num_answers=num_answers, low=low, high=high)
+        draw_chart(rng, size=size).save(folder / image)
+    return pairs[:num_pairs]
+
+
+def write_pairs(folder: Path, pairs: list[Pair]) -> None:
+    """Write both peers' files and the recipe's."""
     rows = [llamafactory_row(pair) for pair in pairs]
     (folder / "pairs.json").write_text(json.dumps(rows, indent=1) + "\n")
     (folder / "dataset_info.json").write_text(json.dumps(DATASET_INFO, indent=1) + "\n")
@@ -130,9 +144,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--num-pairs", type=int, default=16)
     parser.add_argument("--size", type=int, default=224, help="side of a picture in pixels")
+    parser.add_argument("--answers", type=int, default=2, help="of each question, 2 or more")
+    parser.add_argument("--words", type=int, nargs=2, default=(8, 40), help="of an answer")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    write_pairs(options.folder, num_pairs=options.num_pairs, size=options.size, seed=options.seed)
+    pairs = draw_pairs(
+        options.folder,
+        num_pairs=options.num_pairs,
+        size=options.size,
+        num_answers=options.answers,
+        words=tuple(options.words),
+        seed=options.seed,
+    )
+    write_pairs(options.folder, pairs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python train_llamafactory.py peers/tiny_untied peers/data peers/out_lf --steps 4
 
-Full fine-tuning in float32 on the CPU, the vision tower frozen, on `make_pairs.py`'s rows. The
+Full fine-tuning in float32 on the CPU, the vision tower frozen, on `make_pairs.py`'s rows in
+their order, with the optimizer and the falling rate that vlreward has by default. The
 checkpoint's embeddings must not be tied: LLaMA-Factory 0.9.5 cannot save a tied one.
 """
 
@@ -14,6 +15,7 @@ import torchvision_stub
 
 torchvision_stub.install()
 
+import step_clock  # noqa: E402
 from llamafactory.train.tuner import run_exp  # noqa: E402
 
 
@@ -27,8 +29,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=2, help="pairs a step")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--note-steps", type=Path, help="where each step's loss and time go")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.note_steps:
+        step_clock.note_steps(options.note_steps)
     run_exp(
         {
             "stage": "rm",
@@ -53,7 +58,12 @@ def main() -> None:
             "per_device_train_batch_size": options.batch_size,
             "gradient_accumulation_steps": 1,
             "learning_rate": options.learning_rate,
-            "lr_scheduler_type": "constant",
+            "lr_scheduler_type": "cosine",
+            "warmup_steps": 0,
+            "adam_beta2": 0.95,
+            "weight_decay": 0.0,
+            "max_grad_norm": 1.0,
+            "disable_shuffling": True,
             "max_steps": options.steps,
             "bf16": False,
             "fp16": False,

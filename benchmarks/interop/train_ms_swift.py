@@ -2,7 +2,8 @@
 
     python train_ms_swift.py peers/tiny_untied peers/data peers/out_sw --steps 4
 
-Full fine-tuning in float32 on the CPU, the vision tower frozen, on `make_pairs.py`'s rows. It goes
+Full fine-tuning in float32 on the CPU, the vision tower frozen, on `make_pairs.py`'s rows in
+their order, with the optimizer and the falling rate that vlreward has by default. It goes
 through ms-swift's command-line arguments, in this process so that the torchvision stand-in holds.
 The checkpoint lands in `<output>/checkpoint-<steps>`.
 """
@@ -17,6 +18,7 @@ import torchvision_stub
 torchvision_stub.install()
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+import step_clock  # noqa: E402
 from swift.pipelines import rlhf_main  # noqa: E402
 
 
@@ -39,8 +41,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=2, help="pairs a step")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--note-steps", type=Path, help="where each step's loss and time go")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.note_steps:
+        step_clock.note_steps(options.note_steps)
     settings = {
         "rlhf_type": "rm",
         "tuner_type": "full",
@@ -69,7 +74,13 @@ def main() -> None:
         "per_device_train_batch_size": options.batch_size,
         "gradient_accumulation_steps": 1,
         "learning_rate": options.learning_rate,
-        "lr_scheduler_type": "constant",
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0,
+        "adam_beta2": 0.95,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "dataset_shuffle": False,
+        "train_sampling_strategy": "sequential",
         "max_steps": options.steps,
         "bf16": False,
         "fp16": False,
