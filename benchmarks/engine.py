@@ -108,7 +108,7 @@ def _stepper(
     network: RewardNetwork, batch: PackedBatch | PaddedBatch, *, num_responses: int
 ) -> Callable[[], float]:
     """A training step on the batch that returns its loss; its rate is 0, so weights stay."""
-    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network, OptimizerConfig())
 
     def step() -> float:
         loss = _loss(network(batch), num_responses=num_responses)

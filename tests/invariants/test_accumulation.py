@@ -43,7 +43,7 @@ def step_of(
     rows = rows_of_batch(
         pairs, model.encoder, token_budget=token_budget, packed=True, use_margin=False
     )
-    optimizer = MasterOptimizer(network.named_parameters(), OPTIMIZER)
+    optimizer = MasterOptimizer(network, OPTIMIZER)
     metrics = train_step(objective_of(model), optimizer, rows, learning_rate=RATE)
     return rows, metrics, {n: p.detach() - before[n] for n, p in network.named_parameters()}
 

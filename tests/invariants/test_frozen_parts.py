@@ -31,7 +31,7 @@ def parts_that_moved(folder: Path, kind: str, *, frozen: tuple[str, ...]) -> dic
     model = build_model(config, device=torch.device("cpu"))
     network = model.checkpoint.network.train()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network, OptimizerConfig())
     pairs = load_preferences(config.data).pairs
     for _ in range(2):
         rows = rows_of_batch(pairs, model.encoder, token_budget=4096, packed=True, use_margin=False)

@@ -78,7 +78,7 @@ def test_an_odd_picture_trains_and_scores(model: RewardModel, name: str) -> None
         plain.score(pair.prompt, [pair.chosen, pair.rejected]), abs=TOLERANCE
     )
     rows = rows_of_batch([pair], model.encoder, token_budget=1, packed=True, use_margin=False)
-    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig())
+    optimizer = MasterOptimizer(network, OptimizerConfig())
     metrics = train_step(objective_of(model), optimizer, rows, learning_rate=1e-4)
     assert math.isfinite(metrics.loss)
     assert metrics.gradient_norm > 0

@@ -51,7 +51,7 @@ def plan_of(pairs: list[PreferencePair]) -> StagePlan[PreferencePair]:
 
 
 def optimizer_of(model: RewardModel) -> MasterOptimizer:
-    return MasterOptimizer(model.checkpoint.network.named_parameters(), OptimizerConfig())
+    return MasterOptimizer(model.checkpoint.network, OptimizerConfig())
 
 
 def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own(

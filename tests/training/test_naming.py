@@ -111,7 +111,7 @@ def test_it_learns_to_name_and_leaves_the_language_model_alone(
         for name, p in network.named_parameters()
         if "language_model.layers" in name
     }
-    optimizer = MasterOptimizer(network.named_parameters(), OptimizerConfig(muon=True))
+    optimizer = MasterOptimizer(network, OptimizerConfig(muon=True))
     for _ in range(60):
         rows = objective.make_rows([NAMED])
         metrics = train_step(objective, optimizer, rows, learning_rate=1e-2)

@@ -105,7 +105,7 @@ def test_rows_of_any_size_make_the_same_step(tmp_path: Path) -> None:
         fresh = tiny.load_tiny(tiny.write_base_model(tmp_path / str(token_budget), "qwen2_5_vl"))
         backbones.use_tree_attention(fresh.network.backbone)
         objective = objective_of(fresh, token_budget=token_budget)
-        optimizer = MasterOptimizer(fresh.network.named_parameters(), OptimizerConfig())
+        optimizer = MasterOptimizer(fresh.network, OptimizerConfig())
         rows = objective.make_rows(DEMONSTRATIONS)
         found = train_step(objective, optimizer, rows, learning_rate=1e-3)
         metrics.append((len(rows), found.loss, found.gradient_norm))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,21 @@ def inputs(step: int) -> Tensor:
     return torch.randn(6, 4, generator=torch.Generator().manual_seed(step))
 
 
+class Named(nn.Module):
+    """Parameters by their dotted names."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            *path, last = name.split(".")
+            module: nn.Module = self
+            for part in path:
+                if not hasattr(module, part):
+                    module.add_module(part, nn.Module())
+                module = module.get_submodule(part)
+            module.register_parameter(last, nn.Parameter(tensor))
+
+
 def run_ours(net: nn.Module, optimizer: MasterOptimizer, *, steps: range, rate: float) -> None:
     for step in steps:
         net(inputs(step).to(next(net.parameters()).dtype)).pow(2).mean().backward()
@@ -33,7 +49,7 @@ def run_ours(net: nn.Module, optimizer: MasterOptimizer, *, steps: range, rate: 
 
 def test_in_float32_it_is_torchs_adamw_with_clipping_and_decay_of_matrices_alone() -> None:
     ours, theirs = network(), network()
-    run_ours(ours, MasterOptimizer(ours.named_parameters(), CONFIG), steps=range(5), rate=1e-2)
+    run_ours(ours, MasterOptimizer(ours, CONFIG), steps=range(5), rate=1e-2)
     reference = torch.optim.AdamW(
         [
             {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
@@ -42,6 +58,7 @@ def test_in_float32_it_is_torchs_adamw_with_clipping_and_decay_of_matrices_alone
         lr=1e-2,
         betas=(CONFIG.beta1, CONFIG.beta2),
         eps=CONFIG.epsilon,
+        fused=True,
     )
     for step in range(5):
         theirs(inputs(step)).pow(2).mean().backward()
@@ -59,25 +76,22 @@ def test_muon_steps_hidden_matrices_and_adamw_the_rest() -> None:
         "embed_tokens.weight",
         "network.head.summary.weight",
     )
-    ours = [
-        (name, nn.Parameter(torch.ones(4, 3) if "weight" in name else torch.ones(3)))
-        for name in names
-    ]
-    theirs = [nn.Parameter(p.detach().clone()) for _, p in ours]
+    ours = Named({name: torch.ones(4, 3) if "weight" in name else torch.ones(3) for name in names})
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours.parameters()]
     optimizer = MasterOptimizer(ours, OptimizerConfig(muon=True, max_gradient_norm=1e9))
     reference = (
         torch.optim.Muon(theirs[:1], weight_decay=0.0, lr=1e-2, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(theirs[1:], weight_decay=0.0, lr=1e-2, betas=(0.9, 0.95)),
+        torch.optim.AdamW(theirs[1:], weight_decay=0.0, lr=1e-2, betas=(0.9, 0.95), fused=True),
     )
     for step in range(3):
-        for one, other in zip((p for _, p in ours), theirs, strict=True):
+        for one, other in zip(ours.parameters(), theirs, strict=True):
             generator = torch.Generator().manual_seed(step)
             one.grad = torch.randn(one.shape, generator=generator)
             other.grad = one.grad.clone()
         optimizer.step(1e-2)
         for each in reference:
             each.step()
-    for (_, one), other in zip(ours, theirs, strict=True):
+    for one, other in zip(ours.parameters(), theirs, strict=True):
         assert torch.equal(one, other)
 
 
@@ -85,7 +99,7 @@ def test_bfloat16_weights_follow_a_float32_run_through_steps_too_small_for_them(
     coarse, fine = network(dtype=torch.bfloat16), network(dtype=torch.bfloat16).float()
     start = coarse[0].weight.detach().float().clone()
     for net in (coarse, fine):
-        optimizer = MasterOptimizer(net.named_parameters(), OptimizerConfig())
+        optimizer = MasterOptimizer(net, OptimizerConfig())
         for _ in range(400):
             # The same gradient always, so that both runs see one direction.
             for parameter in net.parameters():
@@ -101,7 +115,7 @@ def test_bfloat16_weights_follow_a_float32_run_through_steps_too_small_for_them(
 
 def test_gradients_of_several_passes_are_summed_in_float32() -> None:
     net = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
-    optimizer = MasterOptimizer(net.named_parameters(), OptimizerConfig(max_gradient_norm=1e9))
+    optimizer = MasterOptimizer(net, OptimizerConfig(max_gradient_norm=1e9))
     for value in (256.0, 1.0, 1.0):
         net.weight.grad = torch.full_like(net.weight, value)
         optimizer.collect_gradients()
@@ -116,13 +130,13 @@ def test_the_state_put_into_another_optimizer_goes_on_bit_for_bit(
 ) -> None:
     config = replace(CONFIG, muon=muon)
     whole, first = network(dtype=dtype), network(dtype=dtype)
-    run_ours(whole, MasterOptimizer(whole.named_parameters(), config), steps=range(6), rate=1e-2)
+    run_ours(whole, MasterOptimizer(whole, config), steps=range(6), rate=1e-2)
 
-    begun = MasterOptimizer(first.named_parameters(), config)
+    begun = MasterOptimizer(first, config)
     run_ours(first, begun, steps=range(3), rate=1e-2)
     second = network(dtype=dtype)
     second.load_state_dict(first.state_dict())
-    resumed = MasterOptimizer(second.named_parameters(), config)
+    resumed = MasterOptimizer(second, config)
     resumed.load_state(begun.state())
     run_ours(second, resumed, steps=range(3, 6), rate=1e-2)
     for one, other in zip(second.parameters(), whole.parameters(), strict=True):
@@ -132,7 +146,7 @@ def test_the_state_put_into_another_optimizer_goes_on_bit_for_bit(
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(value: float) -> None:
     net = network()
-    optimizer = MasterOptimizer(net.named_parameters(), CONFIG)
+    optimizer = MasterOptimizer(net, CONFIG)
     before = [parameter.detach().clone() for parameter in net.parameters()]
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, value)
@@ -145,7 +159,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(value: float) -> None:
 def test_frozen_parameters_have_no_state() -> None:
     net = network()
     net[0].requires_grad_(False)
-    optimizer = MasterOptimizer(net.named_parameters(), CONFIG)
+    optimizer = MasterOptimizer(net, CONFIG)
     run_ours(net, optimizer, steps=range(1), rate=1e-2)
     assert {name.split("/")[0] for name in optimizer.state()} == {
         "1.weight",

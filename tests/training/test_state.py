@@ -29,7 +29,7 @@ class Trainee:
     def __init__(self, *, steps: int) -> None:
         torch.manual_seed(0)
         self.network = nn.Linear(3, 2)
-        self.optimizer = MasterOptimizer(self.network.named_parameters(), OptimizerConfig())
+        self.optimizer = MasterOptimizer(self.network, OptimizerConfig())
         for _ in range(steps):
             self.network(torch.ones(1, 3)).sum().backward()
             self.optimizer.step(1e-2)

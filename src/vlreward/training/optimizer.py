@@ -8,29 +8,33 @@ rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from vlreward.training.config import OptimizerConfig, StageConfig
+from vlreward.training.embedding_adamw import EmbeddingAdamW, has_sparse_gradient
 
-_STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+_STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "touched")
 
 
 class MasterOptimizer:
-    """AdamW, or Muon and AdamW, on the float32 masters of all parameters with gradients."""
+    """AdamW, or Muon and AdamW, on the float32 masters of all parameters with gradients.
 
-    def __init__(
-        self, named_parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig
-    ) -> None:
-        self._parameters = {name: p for name, p in named_parameters if p.requires_grad}
+    Embeddings under `sparse_gradients` are stepped by the rows that are used.
+    """
+
+    def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
+        self._parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self._masters = {
             name: p if p.dtype == torch.float32 else nn.Parameter(p.detach().float())
             for name, p in self._parameters.items()
         }
         self._max_gradient_norm = config.max_gradient_norm
-        self._optimizers = _build(self._masters, config)
+        sparse = has_sparse_gradient(network)
+        self._sparse = [self._masters[n] for n, p in self._parameters.items() if p in sparse]
+        self._optimizers = _build(self._masters, config, sparse=self._sparse)
         self._of = {
             parameter: optimizer
             for optimizer in self._optimizers
@@ -45,7 +49,7 @@ class MasterOptimizer:
             if master is parameter or parameter.grad is None:
                 continue
             gradient = parameter.grad.float()
-            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            master.grad = gradient if master.grad is None else master.grad + gradient
             parameter.grad = None
 
     def step(self, learning_rate: float) -> float:
@@ -53,9 +57,7 @@ class MasterOptimizer:
 
         Nothing is applied when the norm is not finite.
         """
-        norm = float(
-            torch.nn.utils.clip_grad_norm_(self._masters.values(), self._max_gradient_norm)
-        )
+        norm = self._clip()
         if math.isfinite(norm):
             for optimizer in self._optimizers:
                 for group in optimizer.param_groups:
@@ -65,6 +67,19 @@ class MasterOptimizer:
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _clip(self) -> float:
+        """Scales the gradients down to the greatest norm; returns the norm they had."""
+        for master in self._sparse:
+            if master.grad is not None and master.grad.is_sparse:
+                master.grad = master.grad.coalesce()
+        gradients = [m.grad for m in self._masters.values() if m.grad is not None]
+        values = [g.values() if g.is_sparse else g for g in gradients]
+        norm = nn.utils.get_total_norm(values)
+        factor = (self._max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
+        for value in values:
+            value.mul_(factor)
+        return float(norm)
 
     def state(self) -> dict[str, Tensor]:
         """All tensors that a resumed run needs, by `parameter/key`."""
@@ -84,7 +99,7 @@ class MasterOptimizer:
                     master.copy_(tensors[f"{name}/master"])
                 stored = {key: tensors.get(f"{name}/{key}") for key in _STATE_KEYS}
                 restored = {
-                    key: value.clone() if key == "step" else value.to(master.device, copy=True)
+                    key: value.to(master.device, copy=True)
                     for key, value in stored.items()
                     if value is not None
                 }
@@ -99,28 +114,37 @@ class MasterOptimizer:
 
 
 def _build(
-    masters: Mapping[str, nn.Parameter], config: OptimizerConfig
+    masters: Mapping[str, nn.Parameter], config: OptimizerConfig, *, sparse: Sequence[nn.Parameter]
 ) -> tuple[torch.optim.Optimizer, ...]:
-    turned = {name for name, p in masters.items() if config.muon and _is_hidden_matrix(name, p)}
-    others = [p for name, p in masters.items() if name not in turned]
-    adamw = torch.optim.AdamW(
-        [
-            {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=0.0,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-    )
-    if not turned:
-        return (adamw,)
-    muon = torch.optim.Muon(
-        [masters[name] for name in masters if name in turned],
-        lr=0.0,
-        weight_decay=config.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    return adamw, muon
+    by_rows = set(sparse)
+    turned = [p for n, p in masters.items() if config.muon and _is_hidden_matrix(n, p)]
+    others = [p for p in masters.values() if p not in {*by_rows, *turned}]
+    betas = (config.beta1, config.beta2)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            [
+                {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay},
+                {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+            ],
+            lr=0.0,
+            betas=betas,
+            eps=config.epsilon,
+            fused=True,
+        )
+    ]
+    if sparse:
+        assert not config.weight_decay, "rows without gradients would have to decay"
+        optimizers.append(EmbeddingAdamW(sparse, betas=betas, eps=config.epsilon))
+    if turned:
+        optimizers.append(
+            torch.optim.Muon(
+                turned,
+                lr=0.0,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+    return tuple(optimizers)
 
 
 def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:

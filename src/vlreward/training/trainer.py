@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
 from vlreward.training.board import Board
 from vlreward.training.config import RunConfig
+from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.plots import draw_curves
@@ -46,9 +47,10 @@ class Trainer(Generic[Result]):
         if self.config.tensorboard:
             self.board = Board(self.folder.path / "tensorboard", first_step=self.position.step + 1)
         try:
-            while self.position.stage < len(self.config.stages):
-                self._run_stage()
-                self.check_signals()
+            with self._cheap_gradients():
+                while self.position.stage < len(self.config.stages):
+                    self._run_stage()
+                    self.check_signals()
             return self._export()
         except Exception as error:
             code = error.code if isinstance(error, VlrewardError) else type(error).__name__
@@ -57,6 +59,12 @@ class Trainer(Generic[Result]):
         finally:
             if self.board is not None:
                 self.board.close()
+
+    def _cheap_gradients(self) -> AbstractContextManager[None]:
+        """Sparse ones for embeddings, unless rows that are not used have to decay, too."""
+        if self.config.optimizer.weight_decay:
+            return nullcontext()
+        return sparse_gradients(self.task.network)
 
     def _restore(self) -> None:
         """Goes back to the newest valid checkpoint, if there is one."""
@@ -104,7 +112,7 @@ class Trainer(Generic[Result]):
     def _run_stage(self) -> None:
         plan = self.task.plan(self.position.stage)
         objective = self.task.objective(self.position.stage)
-        optimizer = MasterOptimizer(self.task.network.named_parameters(), self.config.optimizer)
+        optimizer = MasterOptimizer(self.task.network, self.config.optimizer)
         if self.optimizer_state is not None and self.position.stage_step > 0:
             optimizer.load_state(self.optimizer_state)
         self.optimizer_state = None
