@@ -5,9 +5,10 @@
 One run: the same random Qwen2.5-VL with the vocabulary of 151,936 and the same value head, the same
 pairs in the same order, AdamW with the same settings, float32, vision encoder frozen, each trainer
 by its own command in its own environment (benchmarks/interop/README.md says how they are made).
-Beside our packed rows, the same trainer with plain padded ones. A step's time is that between two
-steps' ends, so that reading, pictures and the optimizer count and starting does not. Memory is the
-most that the process held. Losses are laid over each other in `losses.png`.
+Beside our packed rows, the same with pictures encoded ahead, and with plain padded rows. A step's
+time is that between two steps' ends: reading, pictures and the optimizer count, starting does not
+(nor does encoding ahead, which is said apart). Memory is the most that the process held. Losses are
+laid over each other in `losses.png`.
 
 As many threads each as OMP_NUM_THREADS says, 1 if it does not.
 """
@@ -22,6 +23,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ from vlreward.collation.ordering import order_batches
 from vlreward.durable import write_bytes_atomically, write_text_atomically
 from vlreward.plotting import png_bytes
 from vlreward.recipes.skywork_vl import skywork_vl
-from vlreward.training.config import StageConfig
+from vlreward.training.config import PictureCacheConfig, StageConfig
 
 _SCRIPTS = Path(__file__).resolve().parent / "interop"
 _WARM_UP_STEPS = 2
@@ -84,7 +86,7 @@ class Run(NamedTuple):
     def seconds_a_step(self) -> float:
         """The median, the first steps left out."""
         times = [step.time for step in self.steps][_WARM_UP_STEPS - 1 :]
-        return statistics.median(b - a for a, b in zip(times[:-1], times[1:], strict=True))
+        return statistics.median(b - a for a, b in pairwise(times))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,13 @@ class Arguments:
     """The folder of the environments `lf` and `sw`."""
     cases: tuple[str, ...] = tuple(case.name for case in CASES)
     """Which models and pairs."""
-    trainers: tuple[str, ...] = ("vlreward", "vlreward padded", "ms-swift", "LLaMA-Factory")
+    trainers: tuple[str, ...] = (
+        "vlreward",
+        "vlreward, pictures encoded ahead",
+        "vlreward padded",
+        "ms-swift",
+        "LLaMA-Factory",
+    )
     """Who trains."""
     num_steps: int = 8
     """Optimizer steps of each, of which two are not timed."""
@@ -122,7 +130,7 @@ def main(arguments: Arguments) -> None:
 
 
 def _prepare(case: Case, folder: Path, arguments: Arguments) -> None:
-    """The model with its head in both layouts, and the pairs, for us and in our order for others."""
+    """The model with its head in both layouts; the pairs, and for others in our order."""
     python = str((arguments.peers / "lf/bin/python").absolute())
     base = folder / "base"
     shutil.rmtree(folder, ignore_errors=True)
@@ -153,9 +161,9 @@ def _reorder(case: Case, source: Path, target: Path) -> None:
     (target / "swift.jsonl").write_text("".join(lines[index] for index in order))
 
 
-def _run_ours(trainer: str, case: Case, folder: Path, arguments: Arguments) -> Run:
+def _run_ours(trainer: str, case: Case, folder: Path, _arguments: Arguments) -> Run:
     """`vlreward train`, its steps read from its events."""
-    name = trainer.replace(" ", "-")
+    name = trainer.replace(",", "").replace(" ", "-")
     output = folder / name
     config = skywork_vl(
         data=[str(folder / "pairs" / "pairs.json")],
@@ -176,6 +184,7 @@ def _run_ours(trainer: str, case: Case, folder: Path, arguments: Arguments) -> R
             layout="padded" if "padded" in trainer else "packed",
             gradient_checkpointing=False,
         ),
+        pictures=PictureCacheConfig(keep="disk" if "encoded" in trainer else "nowhere"),
     )  # fmt: skip
     file = folder / f"{name}.yaml"
     file.write_text(configuration.to_yaml(config))
@@ -207,6 +216,7 @@ def _run_peer(trainer: str, case: Case, folder: Path, arguments: Arguments) -> R
 
 _TRAINERS: dict[str, Callable[[str, Case, Path, Arguments], Run]] = {
     "vlreward": _run_ours,
+    "vlreward, pictures encoded ahead": _run_ours,
     "vlreward padded": _run_ours,
     "ms-swift": _run_peer,
     "LLaMA-Factory": _run_peer,
@@ -258,7 +268,7 @@ def _draw_losses(runs: Sequence[Run], path: Path) -> None:
 
     figure = Figure(figsize=(7, 4), dpi=120)
     axes = figure.subplots()
-    for width, run in zip((6.0, 4.5, 3.0, 1.5), runs, strict=False):
+    for width, run in zip((8.0, 6.5, 5.0, 3.5, 1.5), runs, strict=False):
         numbers = range(1, len(run.steps) + 1)
         axes.plot(numbers, [step.loss for step in run.steps], linewidth=width, label=run.trainer)
     axes.set_xlabel("optimizer step")

@@ -97,6 +97,21 @@ def test_the_state_goes_on_bit_for_bit() -> None:
         assert torch.equal(one, other)
 
 
+def test_the_state_of_plain_adamw_can_be_gone_on_with() -> None:
+    config = OptimizerConfig()
+    plain, changed = Reader(), Reader()
+    ids = list(batches(num_steps=8, among=NUM_ROWS))
+    first = MasterOptimizer(plain, config)
+    train(plain, iter(ids[:4]), first)
+    changed.load_state_dict(plain.state_dict())
+    with sparse_gradients(changed):
+        second = MasterOptimizer(changed, config)
+        second.load_state(first.state())
+        train(changed, iter(ids[4:]), second)
+    train(plain, iter(ids[4:]), first)
+    torch.testing.assert_close(changed.words.weight, plain.words.weight)
+
+
 def test_a_rows_gradient_that_is_not_finite_changes_nothing() -> None:
     net = Reader()
     before = [parameter.detach().clone() for parameter in net.parameters()]

@@ -1,12 +1,12 @@
 """Trees end to end in one row without padding, up to a token budget.
 
 Shapes: T tokens of the packed row, R responses in it, A axes of positions, P patches,
-I pictures, D values of a patch.
+I pictures, D values of a patch, M picture tokens, F values of one before the projector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vlreward.collation.encoding import Span, Tree
 from vlreward.collation.picture_preparation import PicturePreparation
+from vlreward.records import Picture
 
 
 class Interval(NamedTuple):
@@ -47,10 +48,12 @@ class PackedBatch:
     """[A, 1, T] for M-RoPE, [1, T] for plain rotary positions."""
     structure: tuple[TreeInterval, ...]
     score_positions: Tensor
-    pixel_values: Tensor | None
+    pixel_values: Tensor | None = None
     """[P, D] of the row's pictures in reading order, or None."""
-    image_grid_thw: Tensor | None
+    image_grid_thw: Tensor | None = None
     """[I, 3], or None."""
+    encoded_pictures: Tensor | None = None
+    """[M, F] of pictures encoded ahead, in reading order, instead of their pixels; or None."""
 
     @property
     def num_tokens(self) -> int:
@@ -67,6 +70,7 @@ class PackedBatch:
             score_positions=self.score_positions.to(device),
             pixel_values=_moved(self.pixel_values, device),
             image_grid_thw=_moved(self.image_grid_thw, device),
+            encoded_pictures=_moved(self.encoded_pictures, device),
         )
 
 
@@ -148,12 +152,22 @@ def split_tree(tree: Tree, *, token_budget: int, packed: bool) -> list[Tree]:
     ]
 
 
-def pack(trees: Sequence[Tree], preparation: PicturePreparation | None) -> PackedBatch:
-    """Lays the trees end to end: each one's prefix, then its branches."""
+def pack(
+    trees: Sequence[Tree],
+    preparation: PicturePreparation | None,
+    *,
+    encoded: Mapping[str, Tensor] | None = None,
+) -> PackedBatch:
+    """Lays the trees end to end: each one's prefix, then its branches.
+
+    `encoded` are pictures encoded ahead, [M, F] by their sha-256, if there are any.
+    """
     spans = [span for tree in trees for span in (tree.prefix, *tree.branches)]
     structure = _structure(trees)
     positions = torch.from_numpy(np.concatenate([span.positions for span in spans], axis=1))
-    pixel_values, image_grid_thw = _pictures(spans, preparation)
+    pixels: tuple[Tensor | None, Tensor | None] = (None, None)
+    if encoded is None:
+        pixels = _pictures(spans, preparation)
     return PackedBatch(
         input_ids=torch.from_numpy(np.concatenate([span.ids for span in spans]))[None],
         position_ids=positions if len(positions) == 1 else positions[:, None],
@@ -161,8 +175,9 @@ def pack(trees: Sequence[Tree], preparation: PicturePreparation | None) -> Packe
         score_positions=torch.tensor(
             [branch.end - 1 for tree in structure for branch in tree.branches]
         ),
-        pixel_values=pixel_values,
-        image_grid_thw=image_grid_thw,
+        pixel_values=pixels[0],
+        image_grid_thw=pixels[1],
+        encoded_pictures=None if encoded is None else _encoded(spans, encoded),
     )
 
 
@@ -210,12 +225,24 @@ def _pictures(
     if not pictures:
         return None, None
     assert preparation is not None
+    return picture_tensors(pictures, preparation)
+
+
+def picture_tensors(
+    pictures: Sequence[Picture], preparation: PicturePreparation
+) -> tuple[Tensor, Tensor]:
+    """Patches [P, D] and grids [I, 3] of pictures in their order; each is decoded once."""
     patches = {picture: preparation.prepare(picture) for picture in dict.fromkeys(pictures)}
-    grids = [grid for span in spans for grid in span.grids]
     return (
         torch.from_numpy(np.concatenate([patches[picture] for picture in pictures])),
-        torch.tensor(grids),
+        torch.tensor([preparation.grid(picture) for picture in pictures]),
     )
+
+
+def _encoded(spans: Sequence[Span], encoded: Mapping[str, Tensor]) -> Tensor | None:
+    """The pictures of all spans, encoded ahead, in order."""
+    tensors = [encoded[picture.sha256] for span in spans for picture in span.pictures]
+    return torch.cat(tensors) if tensors else None
 
 
 def _moved(tensor: Tensor | None, device: torch.device) -> Tensor | None:

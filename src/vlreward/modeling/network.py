@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from vlreward.collation.packing import PackedBatch, PaddedBatch
 from vlreward.modeling import backbones
 from vlreward.modeling.attention import TreeStructure
+from vlreward.modeling.frozen_vision import project_pictures
 from vlreward.modeling.heads import LinearHead, MlpHead
 
 
@@ -39,9 +40,15 @@ class RewardNetwork(nn.Module):
 
     def hidden_states(self, batch: PackedBatch | PaddedBatch) -> Tensor:
         """The final hidden states [R, C] where the responses end."""
-        if isinstance(batch, PackedBatch):
-            return packed_states(self.backbone, batch, read_at=batch.score_positions)
-        return self._padded(batch)
+        if isinstance(batch, PaddedBatch):
+            return self._padded(batch)
+        embedded_1TC = None
+        if batch.encoded_pictures is not None:
+            picture_MC = project_pictures(self.backbone, batch.encoded_pictures)
+            embedded_1TC = self._embed(batch, picture_MC)
+        return packed_states(
+            self.backbone, batch, embedded_1TC=embedded_1TC, read_at=batch.score_positions
+        )
 
     def token_states(self, batch: PackedBatch, *, picture_MC: Tensor | None = None) -> Tensor:
         """The final hidden states [T, C] of all tokens of a packed row.

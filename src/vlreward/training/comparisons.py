@@ -8,7 +8,7 @@ Shapes: P pairs of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -119,8 +119,11 @@ def rows_of_batch(
     token_budget: int,
     packed: bool,
     use_margin: bool,
+    encoded: Mapping[str, Tensor] | None = None,
 ) -> list[PairRow]:
     """The rows of one global batch; together they hold every pair exactly once.
+
+    `encoded` are pictures encoded ahead (see `pack`); rows are packed then.
 
     No row exceeds the budget unless it holds a single pair: pairs of one prompt that do not fit
     together become several trees.
@@ -140,7 +143,13 @@ def rows_of_batch(
     trees = [tree for same_prompt in by_prompt.values() for tree in grow(same_prompt)]
     costs = [row_cost(tree, packed=packed) for tree, _ in trees]
     assignment = assign_rows(costs, token_budget=token_budget)
-    return [_row([trees[i] for i in row], encoder, packed=packed) for row in assignment]
+
+    def lay_out(trees: Sequence[Tree]) -> PackedBatch | PaddedBatch:
+        if not packed:
+            return pad(trees, encoder.preparation)
+        return pack(trees, encoder.preparation, encoded=encoded)
+
+    return [_row([trees[i] for i in row], lay_out) for row in assignment]
 
 
 def describe_place(pair: PreferencePair) -> str:
@@ -177,8 +186,9 @@ def _pair_tree(
     return _PairTree(encoder.encode(same_prompt[0].prompt, list(places)), members)
 
 
-def _row(trees: Sequence[_PairTree], encoder: Encoder, *, packed: bool) -> PairRow:
-    lay_out = pack if packed else pad
+def _row(
+    trees: Sequence[_PairTree], lay_out: Callable[[Sequence[Tree]], PackedBatch | PaddedBatch]
+) -> PairRow:
     chosen, rejected, margins, pair_ids = [], [], [], []
     offset = 0
     for tree, members in trees:
@@ -189,7 +199,7 @@ def _row(trees: Sequence[_PairTree], encoder: Encoder, *, packed: bool) -> PairR
             pair_ids.append(member.pair_id)
         offset += len(tree.branches)
     return PairRow(
-        batch=lay_out([tree for tree, _ in trees], encoder.preparation),
+        batch=lay_out([tree for tree, _ in trees]),
         chosen_P=torch.tensor(chosen),
         rejected_P=torch.tensor(rejected),
         margin_P=torch.tensor(margins),

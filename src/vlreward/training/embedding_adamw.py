@@ -64,7 +64,7 @@ class EmbeddingAdamW(torch.optim.Optimizer):
         super().__init__(weights, {"lr": 0.0, "betas": betas, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
         """Applies the gradients to the rows that ever had one."""
         assert closure is None
         for group in self.param_groups:
@@ -79,6 +79,8 @@ class EmbeddingAdamW(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(weight)
             state["exp_avg_sq"] = torch.zeros_like(weight)
             state["touched"] = torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
+        if "touched" not in state:  # the state is plain AdamW's
+            state["touched"] = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
         tensors = [weight.data, state["exp_avg"], state["exp_avg_sq"]]
         gradient = weight.grad
         assert gradient is not None

@@ -5,8 +5,10 @@ Shapes: R rewards of a row, P pairs of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from vlreward.collation.encoding import Encoder
 from vlreward.modeling.network import RewardNetwork
@@ -26,6 +28,8 @@ class PairwiseObjective:
     token_budget: int
     packed: bool
     use_margin: bool
+    encoded: Mapping[str, Tensor] | None = None
+    """Pictures encoded ahead, by their sha-256; without them, each step encodes its own."""
 
     def make_rows(self, items: Sequence[PreferencePair]) -> list[PairRow]:
         """The rows of one global batch of pairs."""
@@ -35,6 +39,7 @@ class PairwiseObjective:
             token_budget=self.token_budget,
             packed=self.packed,
             use_margin=self.use_margin,
+            encoded=self.encoded,
         )
 
     def cost(self, row: PairRow) -> Cost:

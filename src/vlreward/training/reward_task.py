@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from vlreward.modeling.checkpoints import RewardSettings
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
@@ -31,6 +33,8 @@ class RewardTask:
     config: TrainConfig
     model: RewardModel
     data: RunData
+    encoded: Mapping[str, Tensor] | None = None
+    """Pictures encoded ahead, by their sha-256."""
 
     @property
     def network(self) -> RewardNetwork:
@@ -47,6 +51,7 @@ class RewardTask:
             token_budget=self.config.collation.token_budget,
             packed=self.model.packed,
             use_margin=wanted.use_margin,
+            encoded=self.encoded,
         )
 
     @property

@@ -7,11 +7,12 @@ model = train(config)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from vlreward.extras import import_extra
 from vlreward.modeling import backbones
@@ -19,6 +20,7 @@ from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
 from vlreward.training.config import RunConfig, TrainConfig
+from vlreward.training.encoded_pictures import PictureCache, pictures_of
 from vlreward.training.loop import signals_noted
 from vlreward.training.reward_task import RewardTask
 from vlreward.training.setup import RunData, build_model, find_sources, read_data
@@ -52,7 +54,10 @@ def train(
         data = _read_pairs(
             config, model, folder=folder, progress=progress, check_signals=check_signals
         )
-        return RewardTask(config=config, model=model, data=data)
+        encoded = _encode_pictures(
+            config, model, data, folder=folder, progress=progress, check_signals=check_signals
+        )
+        return RewardTask(config=config, model=model, data=data, encoded=encoded)
 
     return run_in_folder(
         config,
@@ -130,6 +135,34 @@ def _read_pairs(
         data = read_data(config, model, folder=folder.path, advance=after_row)
     _say_data(data, folder=folder, progress=progress)
     return data
+
+
+def _encode_pictures(
+    config: TrainConfig,
+    model: RewardModel,
+    data: RunData,
+    *,
+    folder: RunFolder,
+    progress: Progress,
+    check_signals: Callable[[], None],
+) -> Mapping[str, Tensor] | None:
+    """The training pairs' pictures, encoded ahead if that is wanted and there are any."""
+    pictures = pictures_of(data.train.pairs)
+    if config.pictures.keep == "nowhere" or not pictures:
+        return None
+    cache = PictureCache(model, config.pictures, folder=folder.path)
+    gib = cache.num_bytes(pictures) / 2**30
+    progress.say(
+        f"{len(pictures)} pictures are encoded once and kept in {config.pictures.keep}: "
+        f"{gib:.2f} GiB."
+    )
+    with progress.phase("Encoding pictures", total=len(pictures)) as advance:
+
+        def after_picture() -> None:
+            advance()
+            check_signals()
+
+        return cache.fill(pictures, advance=after_picture)
 
 
 def _say_data(data: RunData, *, folder: RunFolder, progress: Progress) -> None:
