@@ -69,7 +69,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Measures every combination and prints a table."""
-    model = _model(arguments)
+    model = make_model(arguments)
     network = model.checkpoint.network
     num_parameters = sum(p.numel() for p in network.parameters())
     print(
@@ -86,7 +86,7 @@ def main(arguments: Arguments) -> None:
 
 
 def _row(model: RewardModel, arguments: Arguments, *, size: int, num_responses: int) -> str:
-    trees = _trees(model, arguments, size=size, num_responses=num_responses)
+    trees = make_trees(model, arguments, size=size, num_responses=num_responses)
     packed, padded = (f(trees, model.encoder.preparation) for f in (pack, pad))
     network = model.checkpoint.network
     step_packed = _stepper(network, packed, num_responses=num_responses)
@@ -94,8 +94,8 @@ def _row(model: RewardModel, arguments: Arguments, *, size: int, num_responses: 
     difference = abs(step_packed() - step_padded())
     packed_times, padded_times = [], []
     for _ in range(arguments.repeats):
-        padded_times.append(_seconds(step_padded))
-        packed_times.append(_seconds(step_packed))
+        padded_times.append(seconds_of(step_padded))
+        packed_times.append(seconds_of(step_packed))
     slow, fast = statistics.median(padded_times), statistics.median(packed_times)
     return (
         f"| {size} px | {num_responses} | {int(padded.attention_mask.sum())} "
@@ -111,7 +111,7 @@ def _stepper(
     optimizer = MasterOptimizer(network, OptimizerConfig())
 
     def step() -> float:
-        loss = _loss(network(batch), num_responses=num_responses)
+        loss = loss_of(network(batch), num_responses=num_responses)
         loss.backward()
         optimizer.collect_gradients()
         optimizer.step(learning_rate=0.0)
@@ -120,19 +120,21 @@ def _stepper(
     return step
 
 
-def _loss(rewards_R: Tensor, *, num_responses: int) -> Tensor:
+def loss_of(rewards_R: Tensor, *, num_responses: int) -> Tensor:
     """The first answer of each prompt preferred to every other one."""
     by_prompt = rewards_R.view(-1, num_responses)
     return -torch.nn.functional.logsigmoid(by_prompt[:, :1] - by_prompt[:, 1:]).mean()
 
 
-def _seconds(step: Callable[[], float]) -> float:
+def seconds_of(step: Callable[[], object]) -> float:
+    """How long a call takes."""
     started = time.perf_counter()
     step()
     return time.perf_counter() - started
 
 
-def _model(arguments: Arguments) -> RewardModel:
+def make_model(arguments: Arguments) -> RewardModel:
+    """A random Qwen2.5-VL of these sizes, its vision encoder frozen, packed."""
     sizes = replace(
         ScratchConfig(),
         hidden_size=arguments.hidden_size,
@@ -155,9 +157,10 @@ def _model(arguments: Arguments) -> RewardModel:
     return RewardModel(checkpoint, encoder_for(checkpoint, CollationConfig()), packed=True)
 
 
-def _trees(
+def make_trees(
     model: RewardModel, arguments: Arguments, *, size: int, num_responses: int
 ) -> list[Tree]:
+    """As many prompts with a picture of noise as give the answers of a step."""
     rng = random.Random(arguments.seed)
     noise = np.random.default_rng(arguments.seed)
 
