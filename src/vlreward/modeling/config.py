@@ -82,6 +82,14 @@ class ModelConfig:
     """Keep the projector between vision encoder and language model as it is."""
     freeze_language: bool = False
     """Keep the language model as it is."""
+    lora_rank: int = 0
+    """Train low-rank adapters of this rank on the language model's linear layers instead of their
+    weights (needs vlreward[lora]); 0 trains the weights. A learning rate of 1e-4 or so suits them
+    better than the default. What is exported is merged, head included."""
+    lora_alpha: float | None = None
+    """The adapters' scale is this over the rank; unset means twice the rank."""
+    lora_dropout: float = 0.0
+    """Share of an adapter's inputs that is dropped in training."""
     layout: Layout = "auto"
     """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
     where the backbone allows it and says so where not."""
@@ -93,3 +101,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         seed = self.initial_seed
         require(0 <= seed < 2**32, place="model.initial_seed", value=seed, expected="[0, 2**32)")
+        rank, alpha, dropout = self.lora_rank, self.lora_alpha, self.lora_dropout
+        require(rank >= 0, place="model.lora_rank", value=rank, expected="0 or more")
+        holds = alpha is None or alpha > 0
+        require(holds, place="model.lora_alpha", value=alpha, expected="above 0, or unset")
+        require(0 <= dropout < 1, place="model.lora_dropout", value=dropout, expected="[0, 1)")

@@ -40,12 +40,23 @@ def compute_only_where_read(backbone: PreTrainedModel) -> None:
         return
     # Attention comes first in a layer, and is called anew, with the keywords of its pass, where
     # gradient checkpointing recomputes one.
-    modules[_ATTENTION].register_forward_pre_hook(_note_positions, with_kwargs=True)
+    hooks = [modules[_ATTENTION].register_forward_pre_hook(_note_positions, with_kwargs=True)]
     for name in _PER_TOKEN_PARTS:
         if name in modules and _is_dense(modules[name]):
-            modules[name].register_forward_pre_hook(_select)
-            modules[name].register_forward_hook(_spread)
-    setattr(last, _MARK, True)
+            hooks.append(modules[name].register_forward_pre_hook(_select))
+            hooks.append(modules[name].register_forward_hook(_spread))
+    setattr(last, _MARK, hooks)
+
+
+def compute_everywhere(backbone: PreTrainedModel) -> bool:
+    """From now on, the last layer computes all tokens again; whether that is a change."""
+    layers = getattr(backbone.get_decoder(), "layers", None)
+    if not layers or not hasattr(layers[-1], _MARK):
+        return False
+    for hook in getattr(layers[-1], _MARK):
+        hook.remove()
+    delattr(layers[-1], _MARK)
+    return True
 
 
 def _note_positions(

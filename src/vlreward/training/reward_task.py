@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from vlreward.modeling.checkpoints import RewardSettings
+from vlreward.modeling.lora import merge_adapters
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
@@ -98,7 +99,8 @@ class RewardTask:
         )
 
     def export(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
-        """The model with its training's settings on record, written to the folder."""
+        """The model with its training's settings on record, adapters merged, in the folder."""
+        merge_adapters(self.network.backbone)
         model = self.model.with_settings(self._settings(advance))
         if not folder.exists():
             model.save(folder)

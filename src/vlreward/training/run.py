@@ -46,6 +46,8 @@ def train(
     find_sources(config)
     if config.tensorboard:
         import_extra("tensorboard", extra="track")
+    if config.model.lora_rank:
+        import_extra("peft", extra="lora")
 
     def prepare(
         folder: RunFolder, progress: Progress, check_signals: Callable[[], None]

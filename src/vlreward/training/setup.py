@@ -19,6 +19,7 @@ from vlreward.modeling.checkpoints import RewardCheckpoint, load_checkpoint
 from vlreward.modeling.config import ModelConfig
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.lora import add_adapters
 from vlreward.modeling.network import set_gradient_checkpointing
 from vlreward.modeling.scratch import build_scratch
 from vlreward.modeling.self_check import check_packing
@@ -69,6 +70,8 @@ def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
         projector=config.model.freeze_projector,
         language=config.model.freeze_language,
     )
+    if config.model.lora_rank:
+        add_adapters(network.backbone, config.model)
     packed = backbones.is_packed(checkpoint.config, config.model.layout)
     encoder = encoder_for(checkpoint, config.collation)
     if packed:
