@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +42,8 @@ def trees_for(model: RewardModel, kind: str) -> list[Tree]:
 
 
 @pytest.fixture(params=["qwen2_5_vl", "qwen3_vl", "llama", "qwen3"])
-def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def rewards_and_gradients(model: RewardModel, batch: object) -> tuple[Tensor, dict[str, Tensor]]:
