@@ -113,7 +113,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Measures every trainer on every case and prints a table."""
-    text = [f"{_num_threads()} thread(s); {arguments.num_steps} steps."]
+    text = [f"{num_threads()} thread(s); {arguments.num_steps} steps."]
     for case in CASES:
         if case.name not in arguments.cases:
             continue
@@ -134,14 +134,14 @@ def _prepare(case: Case, folder: Path, arguments: Arguments) -> None:
     python = str((arguments.peers / "lf/bin/python").absolute())
     base = folder / "base"
     shutil.rmtree(folder, ignore_errors=True)
-    _call(
+    call(
         python, _SCRIPTS / "make_tiny_qwen.py", base, "--tied",
         "--hidden-size", case.hidden_size, "--num-layers", case.num_layers,
         "--vision-size", case.vision_size, "--vision-depth", case.vision_depth,
     )  # fmt: skip
-    _call(python, _SCRIPTS / "add_value_head.py", base, folder / "with-head")
-    _call(python, _SCRIPTS / "add_value_head.py", base, folder / "with-score", "--as-score")
-    _call(
+    call(python, _SCRIPTS / "add_value_head.py", base, folder / "with-head")
+    call(python, _SCRIPTS / "add_value_head.py", base, folder / "with-score", "--as-score")
+    call(
         python, _SCRIPTS / "make_pairs.py", folder / "pairs",
         "--num-pairs", case.batch_size * arguments.num_steps, "--size", case.pixels,
         "--answers", case.num_answers, "--words", *case.num_words,
@@ -190,10 +190,8 @@ def _run_ours(trainer: str, case: Case, folder: Path, _arguments: Arguments) -> 
     file.write_text(configuration.to_yaml(config))
     shutil.rmtree(output, ignore_errors=True)
     program = Path(sys.executable).with_name("vlreward")
-    peak = _call(program, "train", "--from", file, log=folder / f"{name}.log")
-    events = [json.loads(line) for line in (output / "events.jsonl").read_text().splitlines()]
-    steps = [Step(event["loss"], event["time"]) for event in events if event["kind"] == "step"]
-    return Run(trainer, steps, peak)
+    peak = call(program, "train", "--from", file, log=folder / f"{name}.log")
+    return Run(trainer, steps_of_run(output), peak)
 
 
 def _run_peer(trainer: str, case: Case, folder: Path, arguments: Arguments) -> Run:
@@ -203,11 +201,11 @@ def _run_peer(trainer: str, case: Case, folder: Path, arguments: Arguments) -> R
         "ms-swift": ("sw", "train_ms_swift.py", "with-score"),
     }[trainer]
     notes = folder / f"{trainer}.jsonl"
-    peak = _call(
+    peak = call(
         (arguments.peers / environment / "bin/python").absolute(), _SCRIPTS / script,
         folder / model, folder / "ordered", folder / trainer,
         "--steps", arguments.num_steps, "--batch-size", case.batch_size,
-        "--learning-rate", _RATE, "--threads", _num_threads(), "--note-steps", notes,
+        "--learning-rate", _RATE, "--threads", num_threads(), "--note-steps", notes,
         log=folder / f"{trainer}.log", may_fail=notes,
     )  # fmt: skip
     steps = [Step(**json.loads(line)) for line in notes.read_text().splitlines()]
@@ -223,14 +221,20 @@ _TRAINERS: dict[str, Callable[[str, Case, Path, Arguments], Run]] = {
 }
 
 
-def _call(*command: object, log: Path | None = None, may_fail: Path | None = None) -> float:
+def steps_of_run(folder: Path) -> list[Step]:
+    """The steps of a run of ours, from its events."""
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    return [Step(event["loss"], event["time"]) for event in events if event["kind"] == "step"]
+
+
+def call(*command: object, log: Path | None = None, may_fail: Path | None = None) -> float:
     """Runs a program to its end; the most memory it held, in GiB.
 
     Ends this one if it fails, unless it left the file `may_fail`: a trainer that has made its steps
     may still be unable to save a model with tied embeddings.
     """
     words = [str(word) for word in command]
-    environment = {**os.environ, "OMP_NUM_THREADS": _num_threads(), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": num_threads(), "HF_HUB_OFFLINE": "1"}
     with open(log or os.devnull, "wb") as file:
         process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
@@ -240,7 +244,8 @@ def _call(*command: object, log: Path | None = None, may_fail: Path | None = Non
     return usage.ru_maxrss / 2**20
 
 
-def _num_threads() -> str:
+def num_threads() -> str:
+    """How many threads each trainer computes on."""
     return os.environ.get("OMP_NUM_THREADS", "1")
 
 
