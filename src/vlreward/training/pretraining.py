@@ -117,6 +117,11 @@ class PretrainTask:
         return stage == 0
 
     @property
+    def fixed_weights(self) -> frozenset[str]:
+        """None: all is trained, or was in an earlier stage."""
+        return frozenset()
+
+    @property
     def items_name(self) -> str:
         """What is counted."""
         return "items"

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from vlreward.modeling.checkpoints import RewardSettings
-from vlreward.modeling.lora import merge_adapters
+from vlreward.modeling.lora import has_adapters, merge_adapters
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
@@ -41,6 +41,13 @@ class RewardTask:
     def network(self) -> RewardNetwork:
         """The reward network."""
         return self.model.checkpoint.network
+
+    @property
+    def fixed_weights(self) -> frozenset[str]:
+        """With adapters, all that is frozen: the base model is where it was."""
+        if not has_adapters(self.network.backbone):
+            return frozenset()
+        return frozenset(n for n, p in self.network.named_parameters() if not p.requires_grad)
 
     def objective(self, _stage: int, /) -> PairwiseObjective:
         """The Bradley-Terry loss on the model's own rows, in every stage."""

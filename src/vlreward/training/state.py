@@ -7,14 +7,16 @@ skipped.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -27,6 +29,7 @@ _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _RANDOM = "random.safetensors"
 _POSITION = "position.json"
+_FIXED = "fixed.json"
 _PREFIX = "step-"
 
 
@@ -57,6 +60,26 @@ class SavedState(NamedTuple):
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
+    fixed_sha256: str | None
+
+
+class FixedWeights(NamedTuple):
+    """Weights that a run loads from elsewhere and never changes; checkpoints hold their sum."""
+
+    names: frozenset[str]
+    sha256: str
+
+    @classmethod
+    def of(cls, model: nn.Module, names: Collection[str]) -> FixedWeights | None:
+        """Those of these names, or None if there are none."""
+        if not names:
+            return None
+        digest = hashlib.sha256()
+        for name, tensor in model.state_dict().items():
+            if name in names:
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+        return cls(frozenset(names), digest.hexdigest())
 
 
 class Restored(NamedTuple):
@@ -73,6 +96,7 @@ def save_state(
     model: nn.Module,
     optimizer: MasterOptimizer | None,
     keep: int,
+    fixed: FixedWeights | None = None,
 ) -> Path:
     """Writes a checkpoint whole or not at all, then removes all but the `keep` newest.
 
@@ -85,13 +109,17 @@ def save_state(
     if not _is_whole(target):
         shutil.rmtree(target, ignore_errors=True)
         with AtomicFolder(target) as unfinished:
-            weights = model.state_dict().items()
+            left_out = fixed.names if fixed else frozenset()
+            weights = [item for item in model.state_dict().items() if item[0] not in left_out]
             tensors = {name: t.detach().cpu().contiguous() for name, t in weights}
             save_file(tensors, unfinished / _MODEL)
             moments = {} if optimizer is None else optimizer.state()
             save_file(moments, unfinished / _OPTIMIZER)
             save_file(_random_state(), unfinished / _RANDOM)
             (unfinished / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
+            if fixed is not None:
+                sums = json.dumps({"sha256": fixed.sha256})
+                (unfinished / _FIXED).write_text(sums, encoding="utf-8")
     kept = [path for path in list_checkpoints(folder) if path.name <= target.name][-keep:]
     for path in folder.glob(f"{_PREFIX}*"):
         if path not in kept:
@@ -146,8 +174,9 @@ def _load(path: Path) -> SavedState:
             model=load_file(path / _MODEL),
             optimizer=load_file(path / _OPTIMIZER),
             random=load_file(path / _RANDOM),
+            fixed_sha256=_read_fixed(path / _FIXED),
         )
-    except (OSError, ValidationError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             "checkpoint-damaged",
             value=str(error),
@@ -155,3 +184,9 @@ def _load(path: Path) -> SavedState:
             expected="a whole checkpoint",
             mend="Remove the folder; an earlier checkpoint is used.",
         ) from error
+
+
+def _read_fixed(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])

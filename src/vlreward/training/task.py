@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -27,6 +27,11 @@ class Task(Protocol[Result_co]):
     @property
     def network(self) -> nn.Module:
         """What is trained."""
+        ...
+
+    @property
+    def fixed_weights(self) -> Collection[str]:
+        """Names of weights that checkpoints need not hold: a run never changes them."""
         ...
 
     def objective(self, stage: int, /) -> Objective[Any, Any]:

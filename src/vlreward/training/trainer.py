@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 from vlreward.durable import write_json_atomically
-from vlreward.errors import DataError, Interrupted, VlrewardError
+from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
 from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
 from vlreward.training.board import Board
@@ -20,7 +21,14 @@ from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.plots import draw_curves
-from vlreward.training.state import Position, load_newest, restore_random, save_state
+from vlreward.training.state import (
+    FixedWeights,
+    Position,
+    SavedState,
+    load_newest,
+    restore_random,
+    save_state,
+)
 from vlreward.training.task import Task
 
 Result = TypeVar("Result")
@@ -73,10 +81,29 @@ class Trainer(Generic[Result]):
             self.progress.say(f"Skipped a damaged checkpoint: {message}")
         if saved is not None:
             self.position = saved.position
-            self.task.network.load_state_dict(saved.model)
+            self._load_weights(saved)
             restore_random(saved.random)
             self.optimizer_state = saved.optimizer
         self._rewind(skipped)
+
+    def _load_weights(self, saved: SavedState) -> None:
+        """Raises ConfigError if what the checkpoint leaves out is not what it was."""
+        fixed = self._fixed
+        if saved.fixed_sha256 != (fixed.sha256 if fixed else None):
+            raise ConfigError(
+                "base-model-differs",
+                value="other weights than this run was started with",
+                place="model.path",
+                expected="the base model that the run's adapters were trained on",
+                mend="Bring it back (on the hub, by model.revision), or start a new run elsewhere.",
+            )
+        left_out = fixed.names if fixed else frozenset()
+        found = self.task.network.load_state_dict(saved.model, strict=False)
+        assert not found.unexpected_keys and set(found.missing_keys) == left_out, found
+
+    @cached_property
+    def _fixed(self) -> FixedWeights | None:
+        return FixedWeights.of(self.task.network, self.task.fixed_weights)
 
     def _rewind(self, skipped: Sequence[str]) -> None:
         """Takes back the events of steps that no checkpoint holds, and says how many those are."""
@@ -222,6 +249,7 @@ class Trainer(Generic[Result]):
             model=self.task.network,
             optimizer=optimizer,
             keep=self.config.keep_checkpoints,
+            fixed=self._fixed,
         )
 
     def _export(self) -> Result:
