@@ -34,7 +34,7 @@ from vlreward.modeling.devices import DtypeName, find_device, find_dtype
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
 from vlreward.modeling.self_check import check_packing
-from vlreward.pictures import read_bytes, upright
+from vlreward.pictures import admit, read_bytes, upright
 from vlreward.records import Picture, Prompt, Response, Score
 from vlreward.sources.attachments import PictureReader
 from vlreward.sources.comparisons import draft_responses, to_comparison
@@ -246,6 +246,14 @@ def _scores(tree: Tree, rewards: Sequence[float]) -> list[Score]:
             rewards, tree.branches, tree.truncated_tokens, strict=True
         )
     ]
+
+
+def as_picture(image: ImageInput) -> Picture:
+    """A picture as `RewardModel.score` takes it, as a record; raises PictureError."""
+    if isinstance(image, Picture):
+        return image
+    source = _as_source(image)
+    return admit(Path(source) if isinstance(source, str) else source)
 
 
 def _as_comparison(

@@ -1,0 +1,1 @@
+"""Training policies with a reward model."""
