@@ -33,7 +33,7 @@ def asked() -> list[PreferencePair]:
 
 @pytest.fixture(scope="module")
 def shipped() -> LocalGenerator:
-    return LocalGenerator.load("miniature-base", sampling=Sampling(max_new_tokens=40))
+    return LocalGenerator.load("miniature-base", sampling=Sampling(max_new_tokens=96))
 
 
 def tiny_generator(folder: Path, kind: str, sampling: Sampling = WARM) -> LocalGenerator:

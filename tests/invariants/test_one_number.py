@@ -51,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def assert_same(found: list[list[float]], expected: list[list[float]]) -> None:
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected, strict=True):
-        assert one == pytest.approx(other, abs=TOLERANCE)
+        assert one == pytest.approx(other, rel=TOLERANCE, abs=TOLERANCE)
 
 
 def test_the_rewards_differ(trained: Trained) -> None:

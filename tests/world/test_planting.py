@@ -63,3 +63,11 @@ def test_shares_are_shares() -> None:
         FaultShares(noise=1.5)
     with pytest.raises(ConfigError, match="at most 1"):
         FaultShares(noise=0.9, weak=0.2)
+
+
+def test_a_weak_answer_is_another_than_the_rejected_one() -> None:
+    shares = FaultShares(noise=0, weak=1, ties=0, doubles=0)
+    pairs = make_pairs(num_pictures=400, seed=3, split="train")
+    planted = [one for one in plant(pairs, shares=shares, seed=0) if one.fault == "weak"]
+    assert len(planted) > 500
+    assert all(one.pair.chosen.text != one.pair.rejected.text for one in planted)

@@ -92,10 +92,11 @@ def _weakened(one: WorldPair, rng: random.Random) -> WorldPair:
     right, wrong = one.asked.question.answer, one.opposite
     variant = rng.getrandbits(16)
     quality: Quality = rng.choice(("rambling", "wrong"))
-    if quality == "rambling":
-        said = ramble(right, first_try=wrong, variant=variant)
-    else:
-        said = ramble(wrong, first_try=right, variant=variant)
+    meant, first_try = (right, wrong) if quality == "rambling" else (wrong, right)
+    said = ramble(meant, first_try=first_try, variant=variant)
+    while said == one.pair.rejected.text:  # it rambles, too, and in these very words
+        variant += 1
+        said = ramble(meant, first_try=first_try, variant=variant)
     return _with_answers(one, chosen=(said, quality), rejected=None)
 
 
