@@ -28,6 +28,4 @@ class KnowsAnswers(PatientScorer):
         self, comparisons: Iterable[tuple[Prompt, Sequence[Response]]]
     ) -> Iterator[list[Score]]:
         for prompt, responses in comparisons:
-            yield [
-                Score(value=float(self.known[prompt, one]), num_tokens=1) for one in responses
-            ]
+            yield [Score(value=float(self.known[prompt, one]), num_tokens=1) for one in responses]
