@@ -102,7 +102,7 @@ def read_bytes(picture: Picture) -> bytes:
             value=str(picture.path),
             place=str(picture.path),
             expected=f"the content with sha-256 {picture.sha256}, read before",
-            mend="Do not change data while a run reads it; start the run again.",
+            mend="Put the picture back as it was, or begin a new run in another folder.",
         )
     return data
 

@@ -200,7 +200,16 @@ def only_writer(path: Path) -> Iterator[None]:
             expected="a new or empty folder, or that of an earlier run",
             mend="Choose another output folder.",
         )
-    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise ConfigError(
+            "output-not-writable",
+            value=error.strerror or str(error),
+            place=str(path),
+            expected="a run folder that can be written to",
+            mend="Check the folder's rights and disk, or choose another output folder.",
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

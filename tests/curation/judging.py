@@ -31,10 +31,14 @@ def judge_at(base_url: str, **settings: Any) -> EndpointConfig:
 
 @contextmanager
 def bench(
-    folder: Path, *, max_dollars: float | None = None, fitters: Fitters | None = None
+    folder: Path,
+    *,
+    max_dollars: float | None = None,
+    fitters: Fitters | None = None,
+    needs_replies: bool = True,
 ) -> Iterator[Bench]:
     """A bench in the folder's `work`, its replies kept beside it."""
     with ReplyJournal(folder / "replies.sqlite") as journal:
         budget = Budget(max_dollars, spent=journal.money().total)
-        calls = Calls(journal=journal, budget=budget)
+        calls = Calls(journal=journal, budget=budget, needs_replies=needs_replies)
         yield Bench(folder=folder / "work", embedder=HashedEmbedder(), calls=calls, fitters=fitters)

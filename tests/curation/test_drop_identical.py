@@ -85,6 +85,12 @@ def test_answers_that_differ_in_white_space_alone_are_no_preference(tmp_path):
     assert dropped(tmp_path, *rows) == {"a": "answers-identical"}
 
 
+def test_code_that_is_indented_otherwise_is_another_answer(tmp_path):
+    first = "def f(n):\n    for i in range(n):\n        t = i\n    return t"
+    second = first.replace("\n    return", "\n        return")
+    assert dropped(tmp_path, pair(chosen=first, rejected=second)) == {}
+
+
 def test_a_sure_judges_copy_stays_before_an_unsure_persons(tmp_path):
     rows = [
         pair(place="unsure", kind="human", confidence=0.4),

@@ -13,7 +13,7 @@ from vlreward.curation.drop_ambiguous import DropAmbiguous
 from vlreward.curation.mix import Mix
 from vlreward.curation.pipeline import curate, rehearse
 from vlreward.curation.working_set import read_in, rows_of
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, EndpointError
 from vlreward.generation.config import EndpointConfig
 from vlreward.pictures import PictureStore, stored
 from vlreward.progress import Progress
@@ -44,12 +44,24 @@ def rows(tmp_path):
     return made
 
 
-def run(tmp_path, rows, endpoint, *, max_dollars=None, **settings):
+def run(tmp_path, rows, endpoint, *, max_dollars=None, needs_replies=True, **settings):
     if not (tmp_path / "read").exists():
         read_in([("world", rows)], tmp_path / "read")
     step = DropAmbiguous(judge=judge_at(endpoint.base_url), **settings)
-    with bench(tmp_path, max_dollars=max_dollars) as made, Progress() as progress:
+    calls = {"max_dollars": max_dollars, "needs_replies": needs_replies}
+    with bench(tmp_path, **calls) as made, Progress() as progress:
         return curate(rows_of(tmp_path / "read"), steps=[step], bench=made, progress=progress)
+
+
+def test_a_judge_whose_replies_cannot_be_read_drops_nothing_unless_one_goes_on(tmp_path, rows):
+    config = WorldEndpointConfig(faults=FaultRates(refusal=1.0))
+    with WorldEndpoint(truth(), config) as endpoint:
+        with pytest.raises(EndpointError, match="no verdict on 48 of 48 rows") as caught:
+            run(tmp_path, rows, endpoint)
+        assert caught.value.code == "judge-unreadable"
+        found = reasons(run(tmp_path, rows, endpoint, needs_replies=False).entries)
+        assert set(endpoint.bill.answered.values()) == {1}
+    assert len(found) == 48 and set(found.values()) == {"not-judged-refusal"}
 
 
 def test_the_judge_finds_swapped_labels_in_rows_that_do_not_say_how_sure_they_are(tmp_path, rows):

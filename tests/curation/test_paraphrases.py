@@ -71,10 +71,39 @@ def test_look_alikes_do_not(one, other):
         ("They overlap.", "They do not overlap."),
         ("They can overlap.", "They can't overlap."),
         ("It costs 1,000.", "It costs 1.000."),
+        ("x = 5", "x = -5"),
+        ("Evaluate 6 + 2.", "Evaluate 6 - 2."),
+        ("Evaluate 6 * 2.", "Evaluate 6 / 2."),
+        ("Is 3 > 2 true?", "Is 3 < 2 true?"),
+        ("p → q", "p ∧ q"),
+        ("x^2", "x_2"),
+        ("What is 5!", "What is 5"),
+        ("[1, 2], [3]", "[1], [2, 3]]"),
+        ("Sort a list in C++", "Sort a list in C#"),
+        ("Sort a list in C", "Sort a list in C#"),
+        ("It costs $ 5.", "It costs € 5."),
+        ("😀", "😡"),
     ],
 )
-def test_numbers_and_negations_must_agree(one, other):
+def test_numbers_negations_and_signs_must_agree(one, other):
     assert must_agree(one) != must_agree(other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "**Question:** Which bar?",
+        "- Which bar",
+        "# Which bar?",
+        "> Which bar?",
+        "*Which bar?*",
+        "Which _bar_?",
+        "Which `bar`, then - the long bar?",
+        "Which bar!",
+    ],
+)
+def test_marks_of_layout_are_no_signs(other):
+    assert must_agree("Which bar?") == must_agree(other)
 
 
 def test_for_words_that_a_pair_is_about_no_others_stand():

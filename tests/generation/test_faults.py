@@ -230,6 +230,20 @@ def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(t
         assert len(up.calls) == 30 and all(isinstance(one, Reply) for one in results.values())
 
 
+def test_who_drops_what_is_unanswered_gets_past_requests_that_always_fail(tmp_path):
+    def script(call):
+        return Fails(status=500) if int(call.text) >= 70 else Says(text="yes")
+
+    requests = [request(str(number)) for number in range(80)]
+    with journal_at(tmp_path) as journal:
+        connection = connect(script, journal, max_attempts=1, drops_unanswered=True)
+        results = ask(requests, connection=connection).values()
+        assert sum(isinstance(one, Reply) for one in results) == 70 and len(results) == 80
+        more = [request(str(number)) for number in range(1000, 1040)]
+        with pytest.raises(EndpointError, match="endpoint-down"):
+            ask(more, connection=connect(script, journal, max_attempts=1, drops_unanswered=True))
+
+
 def test_an_outage_leaves_what_earlier_runs_set_aside(tmp_path):
     first, second = request("first"), [request(str(number)) for number in range(40)]
     with journal_at(tmp_path) as journal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +11,14 @@ from vlreward.curation.frames import Frame, daft
 from vlreward.curation.rows import SURE
 from vlreward.curation.steps import Bench, Drop, Outcome
 from vlreward.curation.working_set import numbered_pairs
-from vlreward.errors import require
+from vlreward.errors import EndpointError, require
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.estimate import Estimate, estimate
 from vlreward.generation.verdicts import JudgedPair, judge_pairs, pair_requests
 from vlreward.records import PreferencePair
+
+_FEW_ROWS = 8
+"""Of fewer rows, most may be hard to judge by chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,17 +66,24 @@ class DropAmbiguous:
         )
 
     def __call__(self, rows: Frame, *, bench: Bench) -> Outcome:
-        """The rows to drop; raises ConfigError where the budget does not reach."""
+        """The rows to drop.
+
+        Raises ConfigError where the budget does not reach, EndpointError where most of what the
+        judge said cannot be read: rows would go that nobody judged.
+        """
         unsure = self._unsure(rows)
         if self.judge is None:
             return Outcome(drops=unsure)
         asked = self._to_ask(rows, own={drop.row for drop in unsure})
+        connection = bench.connect(self.judge)
         judged = judge_pairs(
             list(asked.values()),
-            connection=bench.connect(self.judge),
+            connection=connection,
             num_samples=self.num_samples,
             progress=bench.advance,
         )
+        if connection.needs_replies:
+            _refuse_mostly_unread(judged.values(), judge=self.judge)
         drops = (
             _judged_drop(row, judged[pair.id], min_confidence=self.min_confidence)
             for row, pair in asked.items()
@@ -117,6 +127,22 @@ class DropAmbiguous:
         col = daft().col
         silent = rows if self.judge_all else rows.where(col("confidence").is_null())
         return {row: pair for row, pair in numbered_pairs(silent) if row not in own}
+
+
+def _refuse_mostly_unread(judged: Collection[JudgedPair], *, judge: EndpointConfig) -> None:
+    """Raises EndpointError if more than half of not too few rows have no verdict."""
+    failures = [one.failure for one in judged if one.verdict is None and one.failure is not None]
+    unread = [failure for failure in failures if failure.reason != "budget"]
+    if len(judged) < _FEW_ROWS or len(unread) <= len(judged) / 2:
+        return
+    raise EndpointError(
+        "judge-unreadable",
+        value=f"no verdict on {len(unread)} of {len(judged)} rows ({unread[0].detail})",
+        place=f"{judge.model} at {judge.base_url}",
+        expected="replies from which a verdict can be read",
+        mend="Rows without a verdict would be dropped. Take another judge, in another output "
+        "folder, or let them go with --drop-unanswered.",
+    )
 
 
 def _judged_drop(row: int, judged: JudgedPair, *, min_confidence: float) -> Drop | None:

@@ -199,7 +199,7 @@ def _words(content: tuple[Part, ...]) -> str:
 def _key(*contents: tuple[Part, ...]) -> str:
     """A hash of contents; white space and Unicode's ways to write a letter do not count.
 
-    Neighbouring texts are one text.
+    But how far a line is indented does: it may be code. Neighbouring texts are one text.
     """
     runs = [[_even(run) for run in _runs(content)] for content in contents]
     text = json.dumps([[run for run in content if run] for content in runs])
@@ -222,4 +222,8 @@ def _runs(content: tuple[Part, ...]) -> Iterator[str | Picture]:
 def _even(run: str | Picture) -> str | dict[str, str]:
     if isinstance(run, Picture):
         return {"picture": run.sha256}
-    return " ".join(unicodedata.normalize("NFC", run).split())
+    words: list[str] = []
+    for line in unicodedata.normalize("NFC", run).strip().splitlines():
+        indent = len(line) - len(line.lstrip()) if words else 0
+        words += [f"\n{' ' * indent}"] * (indent > 0) + line.split()
+    return " ".join(words)

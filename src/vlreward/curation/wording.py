@@ -7,6 +7,7 @@ however often they stand in one place ("red", "blue"), and which are the same wi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -95,6 +96,15 @@ _OPPOSING = ("un", "in", "im", "il", "ir", "dis", "non", "mis")
 _NO_SPACES = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Letters of scripts that put no spaces between words: each is a word of its own here."""
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_NO_SPACES}]|[^\W\d_{_NO_SPACES}]+(?:['’][^\W\d_]+)?")
+_LAYOUT = re.compile(
+    r"^\s*(?:(?:[-*+>]|#{1,6})\s+)+|\*\*|__|`+|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)",
+    re.MULTILINE,
+)
+"""Markdown: headings, lists, quotations, emphasis, code."""
+_ASCII_SIGNS = frozenset("%&@#/\\^*_[]{}")
+"""Signs that Unicode counts as punctuation."""
+_MINUS = re.compile(r"-(?=\s*\d)")
+_FACTORIAL = re.compile(r"(?<=\d)!")
 _SHORT_FORMS = {"can't": "cannot", "won't": "will not", "shan't": "shall not", "let's": "let us"}
 _ENDINGS = (
     ("ies", "y"),
@@ -121,11 +131,11 @@ _KNOWN_BY_HEART = tuple(
 )
 
 
-def must_agree(text: str) -> tuple[tuple[str, ...], int]:
-    """The text's numbers in figures, sorted, and how many negations it has."""
+def must_agree(text: str) -> tuple[tuple[str, ...], int, str]:
+    """The text's numbers in figures, sorted, how many negations it has, and its signs, sorted."""
     words = _words(text)
     numbers = sorted(word for word in words if word[0].isdigit())
-    return tuple(numbers), sum(word in _NEGATIONS for word in words)
+    return tuple(numbers), sum(word in _NEGATIONS for word in words), _signs(text)
 
 
 def content_words(text: str) -> list[str]:
@@ -177,6 +187,22 @@ def is_typo(one: str, other: str) -> bool:
         return False
     at = places[0]
     return one[at] == other[at + 1] and one[at + 1] == other[at]
+
+
+def _signs(text: str) -> str:
+    """Operators, currencies, brackets, emoji and the like, sorted; marks of layout left out.
+
+    A hyphen is one where a figure follows: a minus. An exclamation mark is one after a figure.
+    """
+    plain = _LAYOUT.sub(" ", text)
+    single = [sign for sign in plain if sign in _ASCII_SIGNS or _is_sign(sign)]
+    return "".join(sorted(single + _MINUS.findall(plain) + _FACTORIAL.findall(plain)))
+
+
+@lru_cache(maxsize=2**12)
+def _is_sign(character: str) -> bool:
+    """Whether it is a sign of mathematics, a currency, or another symbol."""
+    return unicodedata.category(character) in ("Sm", "Sc", "So")
 
 
 def _words(text: str) -> list[str]:

@@ -47,7 +47,8 @@ class Connection:
     the network and `new_loop` for time in tests. `in_process` makes what sends requests to a model
     that runs in this process. With `needs_replies`, requests that the endpoint did not reply to are
     not final: a run that has some raises EndpointError at its end, and the next asks them again.
-    `tell` hears, now and then, why requests are sent again.
+    With `drops_unanswered`, up to a fifth as many as have been answered may fail in a row before
+    that is an outage. `tell` hears, now and then, why requests are sent again.
     """
 
     endpoint: EndpointConfig
@@ -60,6 +61,7 @@ class Connection:
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     in_process: Callable[[EndpointConfig], Sender] | None = None
     needs_replies: bool = False
+    drops_unanswered: bool = False
     tell: Callable[[str], None] = lambda _said: None
 
 
@@ -348,7 +350,7 @@ class _Asker:
         """Stops a run whose requests fail one after the other; those will be asked again."""
         self._unanswered[key] = failure
         self._num_outages += 1
-        if self._num_outages < _MOST_OUTAGES:
+        if self._num_outages < self._most_outages():
             return
         self._journal.forget_failures(OUTAGES, keys=self._unanswered)
         raise EndpointError(
@@ -356,8 +358,19 @@ class _Asker:
             value=f"{self._num_outages} requests in a row without a reply ({failure.detail})",
             place=f"{self._endpoint.model} at {self._endpoint.base_url}",
             expected="replies",
-            mend="Run again when it answers: replies so far are kept, what failed is asked again.",
+            mend="Run again when it answers: replies so far are kept, what failed is asked again. "
+            "If it answers most others, `vlreward curate --drop-unanswered` goes on without these.",
         )
+
+    def _most_outages(self) -> int:
+        """How many requests in a row without a reply are taken for an outage.
+
+        Who goes on without unanswered requests may meet many in a row: those that never get a
+        reply are the last ones that are left.
+        """
+        if not self._connection.drops_unanswered:
+            return _MOST_OUTAGES
+        return max(_MOST_OUTAGES, self._journal.count_replies(self._endpoint.model) // 5)
 
     def refuse_unanswered(self) -> None:
         """Stops a run that needs replies if some requests got none, though all were asked."""

@@ -177,6 +177,12 @@ class ReplyJournal:
         assert row is not None
         return int(row[0])  # type: ignore[call-overload,no-any-return]
 
+    def count_replies(self, model: str) -> int:
+        """How many requests a model has replied to."""
+        row = self._one("SELECT count(*) FROM replies WHERE asked_model = ?", model)
+        assert row is not None
+        return int(row[0])  # type: ignore[call-overload,no-any-return]
+
     def money(self) -> Money:
         """What all calls cost until now, where their price was known."""
         row = self._one(

@@ -95,6 +95,8 @@ def text(value: object, *, field: str) -> str:
 def optional_text(row: Row, name: str) -> str | None:
     """The field as text, None where missing; whole numbers are spelt out."""
     value = row.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of whole numbers that pandas has read
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**100:
         return str(value)
     return None if value is None else text(value, field=name)

@@ -98,7 +98,13 @@ def curate_sets(
         ) as run:
             curated = curate(run.rows, steps=config.steps, bench=run.bench, progress=progress)
             with AtomicFolder(finished) as folder:
-                num_kept = _publish(folder, curated=curated, read=run.read, command=command)
+                num_kept = _publish(
+                    folder,
+                    title=Path(config.output).absolute().name,
+                    curated=curated,
+                    read=run.read,
+                    command=command,
+                )
                 for form in config.exports:
                     _export(pairs_of(curated.rows), folder / form, form=form, progress=progress)
             if num_kept == 0:
@@ -257,7 +263,9 @@ def _embedder(name: str) -> Embedder:
     return SentenceEncoder.load(name)
 
 
-def _publish(folder: Path, *, curated: Curated, read: ReadIn, command: Sequence[str]) -> int:
+def _publish(
+    folder: Path, *, title: str, curated: Curated, read: ReadIn, command: Sequence[str]
+) -> int:
     """Writes the set, its ledger and its card; returns the number of pairs in the set."""
     funnel = Funnel(num_read=read.num_read, num_refused=len(read.refused), passed=curated.passed)
     entries = [*read.refused, *curated.entries]
@@ -272,7 +280,7 @@ def _publish(folder: Path, *, curated: Curated, read: ReadIn, command: Sequence[
             if file is not None:
                 write_bytes_atomically(folder / file.name, file.read_bytes())
     text = card(
-        title=folder.parent.name,
+        title=title,
         digest=_digest(folder / "data"),
         command=command,
         funnel=funnel,
