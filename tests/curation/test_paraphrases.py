@@ -89,6 +89,10 @@ def test_numbers_negations_and_signs_must_agree(one, other):
     assert must_agree(one) != must_agree(other)
 
 
+def test_a_minus_is_one_before_a_number_word_too():
+    assert must_agree("Evaluate 6 - 2.") == must_agree("Evaluate six - two.")
+
+
 @pytest.mark.parametrize(
     "other",
     [

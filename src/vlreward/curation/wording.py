@@ -194,7 +194,7 @@ def _signs(text: str) -> str:
 
     A hyphen is one where a figure follows: a minus. An exclamation mark is one after a figure.
     """
-    plain = _LAYOUT.sub(" ", text)
+    plain = _LAYOUT.sub(" ", in_figures(text))
     single = [sign for sign in plain if sign in _ASCII_SIGNS or _is_sign(sign)]
     return "".join(sorted(single + _MINUS.findall(plain) + _FACTORIAL.findall(plain)))
 
