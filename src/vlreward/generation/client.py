@@ -9,20 +9,23 @@ import asyncio
 import math
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from vlreward.errors import ConfigError, EndpointError
+from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import EndpointConfig
 from vlreward.generation.journal import Asked, ReplyJournal
 from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
-from vlreward.generation.reaching import endpoint_refused
+from vlreward.generation.reaching import (
+    endpoint_refused,
+    endpoint_silent,
+    endpoint_unanswered,
+)
 from vlreward.generation.requests import ChatRequest
 from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
@@ -353,14 +356,7 @@ class _Asker:
         if self._num_outages < self._most_outages():
             return
         self._journal.forget_failures(OUTAGES, keys=self._unanswered)
-        raise EndpointError(
-            "endpoint-down",
-            value=f"{self._num_outages} requests in a row without a reply ({failure.detail})",
-            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
-            expected="replies",
-            mend="Run again when it answers: replies so far are kept, what failed is asked again. "
-            "If it answers most others, `vlreward curate --drop-unanswered` goes on without these.",
-        )
+        raise endpoint_silent(self._endpoint, num_requests=self._num_outages, detail=failure.detail)
 
     def _most_outages(self) -> int:
         """How many requests in a row without a reply are taken for an outage.
@@ -376,17 +372,7 @@ class _Asker:
         """Stops a run that needs replies if some requests got none, though all were asked."""
         if not self._connection.needs_replies or not self._unanswered:
             return
-        failures = list(self._unanswered.values())
-        reasons = Counter(one.reason for one in failures).most_common()
-        said = ", ".join(f"{number} {reason}" for reason, number in reasons)
-        raise EndpointError(
-            "endpoint-unanswered",
-            value=f"{len(failures)} requests without a reply: {said} ({failures[-1].detail})",
-            place=f"{self._endpoint.model} at {self._endpoint.base_url}",
-            expected="a reply to each request, or a final refusal",
-            mend="Run again to ask these again: all others are kept. With --drop-unanswered the "
-            "run goes on without them.",
-        )
+        raise endpoint_unanswered(self._endpoint, list(self._unanswered.values()))
 
     def _unasked(self, num_attempts: int, *, worst: float | None) -> Failure:
         detail = (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
 
 from vlreward.errors import EndpointError
 from vlreward.generation.config import EndpointConfig
+from vlreward.generation.outcomes import Failure
 from vlreward.generation.transport import Caller, Setback
 
 
@@ -48,4 +51,30 @@ def endpoint_refused(endpoint: EndpointConfig, *, detail: str) -> EndpointError:
         expected="an endpoint that knows the key and the model",
         mend="Check the key, the model's name, the address and the account, and run again: "
         "replies so far are kept.",
+    )
+
+
+def endpoint_silent(endpoint: EndpointConfig, *, num_requests: int, detail: str) -> EndpointError:
+    """The error of an endpoint that gave so many requests in a row no reply."""
+    return EndpointError(
+        "endpoint-down",
+        value=f"{num_requests} requests in a row without a reply ({detail})",
+        place=f"{endpoint.model} at {endpoint.base_url}",
+        expected="replies",
+        mend="Run again when it answers: replies so far are kept, what failed is asked again. "
+        "If it answers most others, `vlreward curate --drop-unanswered` goes on without these.",
+    )
+
+
+def endpoint_unanswered(endpoint: EndpointConfig, failures: Sequence[Failure]) -> EndpointError:
+    """The error of an endpoint that answered, but not all requests."""
+    reasons = Counter(one.reason for one in failures).most_common()
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons)
+    return EndpointError(
+        "endpoint-unanswered",
+        value=f"{len(failures)} requests without a reply: {said} ({failures[-1].detail})",
+        place=f"{endpoint.model} at {endpoint.base_url}",
+        expected="a reply to each request, or a final refusal",
+        mend="Run again to ask these again: all others are kept. With --drop-unanswered the "
+        "run goes on without them.",
     )
