@@ -6,7 +6,7 @@ Its class fixes the exit code of the command line.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class VlrewardError(Exception):
@@ -37,6 +37,10 @@ class VlrewardError(Exception):
     def __str__(self) -> str:
         return f"{self.place}: {self.said}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it takes to raise it in another process, too."""
+        return _remade, (type(self), self.__dict__)
+
     @property
     def said(self) -> str:
         """The message without the place."""
@@ -49,6 +53,12 @@ class VlrewardError(Exception):
         return type(self)(
             self.code, value=self.value, place=joined, expected=self.expected, mend=self.mend
         )
+
+
+def _remade(kind: type[VlrewardError], fields: dict[str, Any]) -> VlrewardError:
+    error = kind.__new__(kind, fields["code"])
+    error.__dict__.update(fields)
+    return error
 
 
 class ConfigError(VlrewardError):

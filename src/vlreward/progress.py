@@ -32,8 +32,8 @@ def _standard_error() -> Console:
 class Progress:
     """Shows phases of work on standard error; use it as a context manager."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = _standard_error()
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = Console(quiet=True) if quiet else _standard_error()
         self._clock = clock
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
@@ -43,7 +43,7 @@ class Progress:
             rich_progress.TimeRemainingColumn(),
             rich_progress.TextColumn("{task.fields[note]}"),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
 
     def __enter__(self) -> Progress:

@@ -149,7 +149,7 @@ class RunFolder:
 
         Raises DataError on any other line that is no event.
         """
-        return [_event(line, place=place) for line, place in self._event_lines()]
+        return self._read_events()
 
     def rewind_events(self, *, step: int) -> None:
         """Drops the events of a `step` field above the given one: a resumed run says them again."""
@@ -170,8 +170,11 @@ class RunFolder:
         whole = data[: data.rfind(b"\n") + 1]
         if whole != data:
             os.truncate(self.events_path, len(whole))
-        events = self.read_events()
+        events = self._read_events()
         self._next_number = events[-1].number + 1 if events else 0
+
+    def _read_events(self) -> list[Event]:
+        return [_event(line, place=place) for line, place in self._event_lines()]
 
     def _event_lines(self) -> list[tuple[bytes, str]]:
         """The whole lines, and file and line number of each."""

@@ -50,7 +50,7 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     trainee = Trainee(steps=3)
     position = Position(step=7, stage=1, stage_step=3)
     trainee.save(tmp_path, position)
-    saved, skipped = load_newest(tmp_path)
+    saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and skipped == []
     assert saved.position == position
     for found, given in (
@@ -66,7 +66,7 @@ def test_random_numbers_go_on_where_they_were(tmp_path: Path) -> None:
     torch.rand(5)
     trainee.save(tmp_path, at(1))
     expected = torch.rand(5)
-    saved, _ = load_newest(tmp_path)
+    saved, _ = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None
     restore_random(saved.random)
     assert torch.equal(torch.rand(5), expected)
@@ -78,7 +78,7 @@ def test_a_checkpoint_is_safetensors_and_json_alone(tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint_there_is_no_state(tmp_path: Path) -> None:
-    assert load_newest(tmp_path / "nowhere") == (None, [])
+    assert load_newest(tmp_path / "nowhere", like=nn.Linear(3, 2)) == (None, [])
 
 
 def test_as_many_checkpoints_stay_as_asked(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_next_stages_checkpoint_is_newer_than_the_last_of_its_stage(tmp_path
     trainee = Trainee(steps=1)
     trainee.save(tmp_path, Position(step=6, stage=9, stage_step=6))
     trainee.save(tmp_path, Position(step=6, stage=10, stage_step=0))
-    saved, _ = load_newest(tmp_path)
+    saved, _ = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.stage == 10
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     spoil, said = DAMAGES[damage]
     for path in list_checkpoints(tmp_path)[1:]:
         spoil(path)
-    saved, skipped = load_newest(tmp_path)
+    saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.step == 2
     assert [message.split(":")[0] for message in skipped] == [
         "step-00000006-00",
@@ -174,7 +174,7 @@ def test_an_unfinished_folder_is_no_checkpoint_and_goes_with_the_next_save(tmp_p
     trainee = Trainee(steps=1)
     finished = trainee.save(tmp_path, at(2))
     shutil.copytree(finished, tmp_path / "step-00000004-00.tmp")
-    saved, skipped = load_newest(tmp_path)
+    saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.step == 2 and skipped == []
     trainee.save(tmp_path, at(3))
     assert names(tmp_path) == ["step-00000002-00", "step-00000003-00"]
@@ -185,7 +185,7 @@ def test_a_damaged_checkpoint_is_written_anew_when_its_step_comes_again(tmp_path
     trainee.save(tmp_path, at(2))
     flip_a_bit(trainee.save(tmp_path, at(4)))
     trainee.save(tmp_path, at(4))
-    saved, skipped = load_newest(tmp_path)
+    saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.step == 4 and skipped == []
 
 
@@ -195,5 +195,5 @@ def test_a_damaged_later_checkpoint_never_costs_a_valid_one_its_place(tmp_path: 
     flip_a_bit(trainee.save(tmp_path, at(6)))
     trainee.save(tmp_path, at(3), keep=1)
     assert names(tmp_path) == ["step-00000003-00"]
-    saved, skipped = load_newest(tmp_path)
+    saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.step == 3 and skipped == []

@@ -50,6 +50,11 @@ class Tree:
     def __len__(self) -> int:
         return len(self.prefix) + sum(len(branch) for branch in self.branches)
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its prefix or one of its branches holds any."""
+        return any(span.pictures for span in (self.prefix, *self.branches))
+
 
 class Encoder:
     """Encodes prompts and responses for one checkpoint.

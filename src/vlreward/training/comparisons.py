@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from vlreward.collation.encoding import Encoder, Tree
-from vlreward.collation.packing import PackedBatch, PaddedBatch, assign_rows, pack, pad, row_cost
+from vlreward.collation.packing import PackedBatch, PaddedBatch, pack, pad, row_cost
+from vlreward.collation.rounds import WHOLE, Part, plan_rows
 from vlreward.errors import DataError, VlrewardError
 from vlreward.records import PreferencePair, Prompt, Response
 
@@ -120,10 +121,12 @@ def rows_of_batch(
     packed: bool,
     use_margin: bool,
     encoded: Mapping[str, Tensor] | None = None,
+    part: Part = WHOLE,
 ) -> list[PairRow]:
-    """The rows of one global batch; together they hold every pair exactly once.
+    """The rows of one global batch, or a process's part of them (see `rounds`).
 
-    `encoded` are pictures encoded ahead (see `pack`); rows are packed then.
+    Together they hold every pair exactly once. `encoded` are pictures encoded ahead (see `pack`);
+    rows are packed then.
 
     No row exceeds the budget unless it holds a single pair: pairs of one prompt that do not fit
     together become several trees.
@@ -142,14 +145,17 @@ def rows_of_batch(
 
     trees = [tree for same_prompt in by_prompt.values() for tree in grow(same_prompt)]
     costs = [row_cost(tree, packed=packed) for tree, _ in trees]
-    assignment = assign_rows(costs, token_budget=token_budget)
+    plan = plan_rows([one.tree for one in trees], costs, token_budget=token_budget, part=part)
 
     def lay_out(trees: Sequence[Tree]) -> PackedBatch | PaddedBatch:
         if not packed:
             return pad(trees, encoder.preparation)
         return pack(trees, encoder.preparation, encoded=encoded)
 
-    return [_row([trees[i] for i in row], lay_out) for row in assignment]
+    return [
+        _row([trees[i] for i in row.trees], lay_out, fillers=[trees[i].tree for i in row.fillers])
+        for row in plan
+    ]
 
 
 def describe_place(pair: PreferencePair) -> str:
@@ -187,7 +193,10 @@ def _pair_tree(
 
 
 def _row(
-    trees: Sequence[_PairTree], lay_out: Callable[[Sequence[Tree]], PackedBatch | PaddedBatch]
+    trees: Sequence[_PairTree],
+    lay_out: Callable[[Sequence[Tree]], PackedBatch | PaddedBatch],
+    *,
+    fillers: Sequence[Tree],
 ) -> PairRow:
     chosen, rejected, margins, pair_ids = [], [], [], []
     offset = 0
@@ -199,9 +208,9 @@ def _row(
             pair_ids.append(member.pair_id)
         offset += len(tree.branches)
     return PairRow(
-        batch=lay_out([tree for tree, _ in trees]),
-        chosen_P=torch.tensor(chosen),
-        rejected_P=torch.tensor(rejected),
+        batch=lay_out([*(tree for tree, _ in trees), *fillers]),
+        chosen_P=torch.tensor(chosen, dtype=torch.long),
+        rejected_P=torch.tensor(rejected, dtype=torch.long),
         margin_P=torch.tensor(margins),
         pair_ids=tuple(pair_ids),
     )

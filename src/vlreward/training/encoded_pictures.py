@@ -32,6 +32,7 @@ from vlreward.modeling.frozen_vision import encode_pictures, encoded_width, expl
 from vlreward.records import Picture, PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.training.config import PictureCacheConfig
+from vlreward.training.processes import Processes
 
 _PATCHES_A_PASS = 8192
 _BYTES_A_SHARD = 256 * 2**20
@@ -42,8 +43,16 @@ _GIB = 2**30
 class PictureCache:
     """Encodes pictures once and keeps them as its configuration says."""
 
-    def __init__(self, model: RewardModel, config: PictureCacheConfig, *, folder: Path) -> None:
+    def __init__(
+        self,
+        model: RewardModel,
+        config: PictureCacheConfig,
+        *,
+        folder: Path,
+        processes: Processes,
+    ) -> None:
         """`folder` is the run's; raises ConfigError where the model cannot make use of it."""
+        self._processes = processes
         self._model = model
         self._config = config
         self._folder = Path(config.folder) if config.folder else folder / "encoded-pictures"
@@ -64,6 +73,7 @@ class PictureCache:
     ) -> Mapping[str, Tensor]:
         """Encodes what is not there yet; [M, F] by a picture's sha-256.
 
+        Several processes share the work on disk; in memory, each has all pictures for itself.
         `advance` is called after each picture that is encoded. Raises ConfigError before anything
         is done if there is no room; PictureError if a picture cannot be read.
         """
@@ -77,12 +87,14 @@ class PictureCache:
         make_folder(self._folder)
         key = self._key()
         paths = [self._folder / _shard_name(shard, key=key) for shard in shards]
-        for path, shard in zip(paths, shards, strict=True):
-            if not _is_whole(path):
+        for number, (path, shard) in enumerate(zip(paths, shards, strict=True)):
+            is_ours = number % self._processes.count == self._processes.rank
+            if is_ours and not _is_whole(path):
                 shutil.rmtree(path, ignore_errors=True)
                 encoded = self._encode(shard, advance=advance)
                 with AtomicFolder(path) as unfinished:
                     save_file(encoded, unfinished / _SHARD)
+        self._processes.wait()
         return _Shards(path / _SHARD for path in paths)
 
     def _shards(self, pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
@@ -102,13 +114,12 @@ class PictureCache:
         self, pictures: Sequence[Picture], *, advance: Callable[[], None]
     ) -> dict[str, Tensor]:
         """Some pictures at a time through the encoder, always the same ones together."""
-        network = self._model.checkpoint.network
+        backbone = self._model.checkpoint.network.backbone
+        device = next(backbone.visual.parameters()).device
         encoded: dict[str, Tensor] = {}
         for some in self._passes(pictures):
             pixel_values, grids = picture_tensors(some, self._preparation)
-            found = encode_pictures(
-                network.backbone, pixel_values.to(network.device), grids.to(network.device)
-            )
+            found = encode_pictures(backbone, pixel_values.to(device), grids.to(device))
             for picture, tensor in zip(some, found, strict=True):
                 encoded[picture.sha256] = tensor.cpu().contiguous()
                 advance()

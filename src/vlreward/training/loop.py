@@ -3,11 +3,12 @@
 The algorithm, without the bookkeeping:
 
     for batch in epoch:                      # a global batch of items
-        for row in make_rows(batch):         # packed forward passes
+        for row in make_rows(batch):         # packed forward passes, this process's
             (cost(row).loss / num_units_of_batch).backward()
         clip, step
 
-As each row's loss is divided by the global batch's size, gradients do not depend on packing.
+As each row's loss is divided by the global batch's size, gradients depend neither on packing nor on
+the number of processes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from vlreward.collation.ordering import order_batches
 from vlreward.errors import Interrupted, NonFiniteError
 from vlreward.training.config import StageConfig
 from vlreward.training.optimizer import MasterOptimizer, learning_rate_at
+from vlreward.training.processes import ALONE, Processes
 
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -168,31 +170,41 @@ def train_step(
     rows: Sequence[RowT],
     *,
     learning_rate: float,
+    processes: Processes = ALONE,
 ) -> StepMetrics:
-    """One optimizer step on a global batch; raises NonFiniteError with the items' ids."""
-    num_units = sum(row.num_units for row in rows)
+    """One optimizer step on a global batch, of which each process has its rows.
+
+    Raises NonFiniteError with the items' ids; no weight has changed then.
+    """
+    counts = [sum(row.num_units for row in rows), sum(row.num_tokens for row in rows)]
+    num_units, num_tokens = map(int, processes.add_up(counts))
     loss = 0.0
     means: dict[str, float] = {}
+    broken: list[str] = []
     for row in rows:
         cost = objective.cost(row)
         row_loss = cost.loss / num_units
         if not torch.isfinite(row_loss):
-            raise _not_finite("loss", row.ids)
-        row_loss.backward()
+            broken += row.ids
+        (row_loss * processes.count).backward()  # gradients are means over the processes
         optimizer.collect_gradients()
         loss += float(row_loss.detach())
         for name, total in cost.totals.items():
             means[name] = means.get(name, 0.0) + total / num_units
+    loss, *values = processes.add_up([loss, *means.values()])
+    if not math.isfinite(loss):
+        raise _not_finite("loss", _joined(processes.gather(broken)))
     norm = optimizer.step(learning_rate)
     if not math.isfinite(norm):
-        raise _not_finite("gradient", [one for row in rows for one in row.ids])
+        ids = [one for row in rows for one in row.ids]
+        raise _not_finite("gradient", _joined(processes.gather(ids)))
     return StepMetrics(
         loss=loss,
-        means=means,
+        means=dict(zip(means, values, strict=True)),
         gradient_norm=norm,
         learning_rate=learning_rate,
         num_units=num_units,
-        num_tokens=sum(row.num_tokens for row in rows),
+        num_tokens=num_tokens,
     )
 
 
@@ -203,6 +215,7 @@ def run_stage(
     *,
     first_step: int,
     after_step: Callable[[StepMetrics], None],
+    processes: Processes = ALONE,
 ) -> None:
     """Runs a stage from one of its steps to its end; `after_step` sees each step's metrics."""
     objective.network.train()
@@ -211,7 +224,9 @@ def run_stage(
     with closing(ahead) as rows_ahead:
         for step, rows in enumerate(rows_ahead, start=first_step):
             rate = learning_rate_at(step, num_steps=plan.num_steps, stage=plan.stage)
-            after_step(train_step(objective, optimizer, rows, learning_rate=rate))
+            after_step(
+                train_step(objective, optimizer, rows, learning_rate=rate, processes=processes)
+            )
 
 
 @contextmanager
@@ -251,6 +266,10 @@ def signals_noted() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _joined(lists: Iterable[list[str]]) -> list[str]:
+    return [one for some in lists for one in some]
 
 
 def _not_finite(what: str, ids: Sequence[str]) -> NonFiniteError:

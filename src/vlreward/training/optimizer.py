@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vlreward.training.config import OptimizerConfig, StageConfig
 from vlreward.training.embedding_adamw import EmbeddingAdamW, has_sparse_gradient
+from vlreward.training.sharding import whole
 
 _STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "touched")
 
@@ -75,7 +76,7 @@ class MasterOptimizer:
                 master.grad = master.grad.coalesce()
         gradients = [m.grad for m in self._masters.values() if m.grad is not None]
         values = [g.values() if g.is_sparse else g for g in gradients]
-        norm = nn.utils.get_total_norm(values)
+        norm = whole(nn.utils.get_total_norm(values))
         factor = (self._max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
         for value in values:
             value.mul_(factor)
@@ -86,9 +87,9 @@ class MasterOptimizer:
         tensors = {}
         for name, master in self._masters.items():
             for key, value in self._of[master].state.get(master, {}).items():
-                tensors[f"{name}/{key}"] = value.detach().cpu().contiguous()
+                tensors[f"{name}/{key}"] = value.detach()
             if master is not self._parameters[name]:
-                tensors[f"{name}/master"] = master.detach().cpu().contiguous()
+                tensors[f"{name}/master"] = master.detach()
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vlreward.collation.encoding import Encoder
+from vlreward.collation.rounds import WHOLE, Part
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
 from vlreward.training.comparisons import PairRow, rows_of_batch
@@ -30,9 +31,11 @@ class PairwiseObjective:
     use_margin: bool
     encoded: Mapping[str, Tensor] | None = None
     """Pictures encoded ahead, by their sha-256; without them, each step encodes its own."""
+    part: Part = WHOLE
+    """Which part of every batch is this process's."""
 
     def make_rows(self, items: Sequence[PreferencePair]) -> list[PairRow]:
-        """The rows of one global batch of pairs."""
+        """The rows of one global batch of pairs, or of this process's part of it."""
         return rows_of_batch(
             items,
             self.encoder,
@@ -40,6 +43,7 @@ class PairwiseObjective:
             packed=self.packed,
             use_margin=self.use_margin,
             encoded=self.encoded,
+            part=self.part,
         )
 
     def cost(self, row: PairRow) -> Cost:

@@ -18,14 +18,14 @@ from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint, save_base_model
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.scratch import build_scratch
-from vlreward.progress import Progress
 from vlreward.records import Demonstration, Picture
-from vlreward.runs import Clock, RunFolder
+from vlreward.runs import Clock
 from vlreward.training.config import PretrainConfig
 from vlreward.training.loop import StagePlan
 from vlreward.training.naming import NamedPicture, NamingNetwork, NamingObjective, Vocabulary
 from vlreward.training.next_token import NextTokenObjective, answers_right, what_is_shared
-from vlreward.training.run import run_in_folder
+from vlreward.training.processes import ALONE
+from vlreward.training.run import RunContext, run_in_folder
 from vlreward.training.task import Measured
 from vlreward.training.validation import Share
 from vlreward.world.lessons import Lesson, make_exam, make_lessons, make_text_lessons
@@ -42,20 +42,18 @@ def pretrain(
     Raises as `train` does.
     """
 
-    def prepare(
-        _folder: RunFolder, progress: Progress, check_signals: Callable[[], None]
-    ) -> PretrainTask:
+    def prepare(context: RunContext) -> PretrainTask:
         checkpoint = _build(config)
         encoder = encoder_for(checkpoint, config.collation)
-        with progress.phase("Drawing pictures") as advance:
+        with context.progress.phase("Drawing pictures") as advance:
 
             def after_lesson() -> None:
                 advance()
-                check_signals()
+                context.check_signals()
 
             taught = _collect(_lessons(config), encoder, after_lesson=after_lesson)
             exam = _collect(_exam(config), encoder, after_lesson=after_lesson)
-        progress.say(
+        context.progress.say(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
         )
@@ -80,7 +78,14 @@ def pretrain(
             exam=exam,
         )
 
-    return run_in_folder(config, prepare=prepare, load_finished=Path, command=command, clock=clock)
+    return run_in_folder(
+        config,
+        prepare=prepare,
+        load_finished=Path,
+        command=command,
+        clock=clock,
+        processes=ALONE,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

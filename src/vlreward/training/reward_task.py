@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from vlreward.collation.rounds import Part
 from vlreward.modeling.checkpoints import RewardSettings
 from vlreward.modeling.lora import has_adapters, merge_adapters
 from vlreward.modeling.network import RewardNetwork
@@ -20,7 +22,9 @@ from vlreward.training.config import TrainConfig
 from vlreward.training.loop import StagePlan
 from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.pairwise import PairwiseObjective
-from vlreward.training.setup import RunData, select_pairs
+from vlreward.training.processes import Processes
+from vlreward.training.setup import RunData, build_model, load_finished, select_pairs
+from vlreward.training.sharding import is_sharded, weights_for_first
 from vlreward.training.task import Measured
 from vlreward.training.validation import describe_validation, validate
 
@@ -36,6 +40,7 @@ class RewardTask:
     data: RunData
     encoded: Mapping[str, Tensor] | None = None
     """Pictures encoded ahead, by their sha-256."""
+    processes: Processes
 
     @property
     def network(self) -> RewardNetwork:
@@ -60,6 +65,7 @@ class RewardTask:
             packed=self.model.packed,
             use_margin=wanted.use_margin,
             encoded=self.encoded,
+            part=Part(rank=self.processes.rank, num_parts=self.processes.count),
         )
 
     @property
@@ -107,11 +113,25 @@ class RewardTask:
 
     def export(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
         """The model with its training's settings on record, adapters merged, in the folder."""
+        if is_sharded(self.network):
+            return self._export_sharded(folder, advance=advance)
         merge_adapters(self.network.backbone)
         model = self.model.with_settings(self._settings(advance))
         if not folder.exists():
             model.save(folder)
         return model
+
+    def _export_sharded(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
+        """Written by the first process, which gets all weights; then loaded by each."""
+        settings = self._settings(advance)
+        weights = weights_for_first(self.network, is_first=self.processes.is_first)
+        if self.processes.is_first and not folder.exists():
+            model = build_model(self.config, device=torch.device("cpu"))
+            model.checkpoint.network.load_state_dict(weights)
+            merge_adapters(model.checkpoint.network.backbone)
+            model.with_settings(settings).save(folder)
+        self.processes.wait()
+        return load_finished(folder, config=self.config)
 
     def _settings(self, advance: Callable[[], None]) -> RewardSettings:
         """The mean and spread of rewards over some training pairs, and how rows were made."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,8 +23,17 @@ from vlreward.scoring import RewardModel
 from vlreward.training.config import RunConfig, TrainConfig
 from vlreward.training.encoded_pictures import PictureCache, pictures_of
 from vlreward.training.loop import signals_noted
+from vlreward.training.processes import Processes, check_together, joined
 from vlreward.training.reward_task import RewardTask
-from vlreward.training.setup import RunData, build_model, find_sources, read_data
+from vlreward.training.setup import (
+    RunData,
+    build_model,
+    find_sources,
+    load_finished,
+    read_data,
+)
+from vlreward.training.sharding import shard
+from vlreward.training.shared_folder import SharedRunFolder
 from vlreward.training.task import Task
 from vlreward.training.trainer import Trainer
 
@@ -42,6 +52,9 @@ def train(
     The folder then holds `model/` (load it with `RewardModel.load`), `metrics.json`,
     `events.jsonl`, `curves.png`, `rows.jsonl` (rows refused and truncated) and `checkpoints/`.
     Raises Interrupted after a signal, its state saved; other errors name what to mend.
+
+    Under `torchrun`, all processes train one model together, sharded by FSDP2, each with its part
+    of every batch; any number of processes resumes a run. Each of them returns the model.
     """
     find_sources(config)
     if config.tensorboard:
@@ -49,45 +62,59 @@ def train(
     if config.model.lora_rank:
         import_extra("peft", extra="lora")
 
-    def prepare(
-        folder: RunFolder, progress: Progress, check_signals: Callable[[], None]
-    ) -> RewardTask:
-        model = _prepare_model(config, progress=progress)
-        data = _read_pairs(
-            config, model, folder=folder, progress=progress, check_signals=check_signals
+    def prepare(context: RunContext) -> RewardTask:
+        model = _prepare_model(config, context)
+        data = _read_pairs(config, model, context)
+        encoded = _encode_pictures(config, model, data, context)
+        processes = context.processes
+        if processes.mesh is not None:
+            shard(model.checkpoint.network, processes.mesh)
+        return RewardTask(
+            config=config, model=model, data=data, encoded=encoded, processes=processes
         )
-        encoded = _encode_pictures(
-            config, model, data, folder=folder, progress=progress, check_signals=check_signals
-        )
-        return RewardTask(config=config, model=model, data=data, encoded=encoded)
 
-    return run_in_folder(
-        config,
-        prepare=prepare,
-        load_finished=lambda folder: _load_finished(folder, config=config),
-        command=command,
-        clock=clock,
-    )
+    with joined() as processes:
+        return run_in_folder(
+            config,
+            prepare=prepare,
+            load_finished=lambda folder: load_finished(folder, config=config),
+            command=command,
+            clock=clock,
+            processes=processes,
+        )
+
+
+class RunContext(NamedTuple):
+    """What a run is prepared with; `check_signals` raises Interrupted if one came here."""
+
+    folder: RunFolder
+    progress: Progress
+    check_signals: Callable[[], None]
+    processes: Processes
 
 
 def run_in_folder(
     config: RunConfig,
     *,
-    prepare: Callable[[RunFolder, Progress, Callable[[], None]], Task[Result]],
+    prepare: Callable[[RunContext], Task[Result]],
     load_finished: Callable[[Path], Result],
     command: Sequence[str],
     clock: Clock,
+    processes: Processes,
 ) -> Result:
-    """Runs a task in `config.output`, which is this process's alone meanwhile; resumes it there.
+    """Runs a task in `config.output`, which is this run's alone meanwhile; resumes it there.
 
     `prepare` makes the task; until it has, nothing has begun, and the configuration is taken back
     if it fails. `load_finished` gives the result of a run that is finished already, from its model
     folder.
     """
     path = Path(config.output)
-    with only_writer(path), Progress() as progress:
-        is_new = not (path / "config.yaml").exists()
-        folder = RunFolder.create(path, config=config, command=command, clock=clock)
+    with (
+        processes.entered_by_first(only_writer(path)),
+        Progress(quiet=not processes.is_first) as progress,
+    ):
+        is_new = processes.from_first(lambda: not (path / "config.yaml").exists())
+        folder = _open_folder(config, command=command, clock=clock, processes=processes)
         if _is_finished(folder):
             progress.say(f"The run in {path} is finished.")
             return load_finished(path / "model")
@@ -96,9 +123,10 @@ def run_in_folder(
                 trainer = Trainer(
                     config=config,
                     folder=folder,
-                    task=prepare(folder, progress, check_signals),
+                    task=prepare(RunContext(folder, progress, check_signals, processes)),
                     progress=progress,
-                    check_signals=check_signals,
+                    check_signals=partial(check_together, check_signals, processes),
+                    processes=processes,
                 )
                 is_new = False
                 return trainer.finish()
@@ -108,87 +136,84 @@ def run_in_folder(
             raise
 
 
-def _prepare_model(config: TrainConfig, *, progress: Progress) -> RewardModel:
-    """Builds or loads the network; says it if its rows cannot be packed."""
+def _open_folder(
+    config: RunConfig, *, command: Sequence[str], clock: Clock, processes: Processes
+) -> RunFolder:
+    """Makes the run's folder, or goes on in it."""
+    path = Path(config.output)
+
+    def create() -> None:
+        RunFolder.create(path, config=config, command=command, clock=clock)
+
+    processes.from_first(create)
+    return SharedRunFolder(path, clock=clock, processes=processes)
+
+
+def _prepare_model(config: TrainConfig, context: RunContext) -> RewardModel:
+    """Builds or loads the network; says it if its rows cannot be packed.
+
+    What is to be sharded stays on the host until then: a device need not hold all of it.
+    """
     torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    processes = context.processes
+    device = processes.device if processes.count == 1 else torch.device("cpu")
     model = build_model(config, device=device)
     why_padded = backbones.explain_unpackable(model.checkpoint.config)
     if config.model.layout == "auto" and why_padded is not None:
-        progress.say(f"Rows are padded, not packed, because of the backbone: {why_padded}.")
+        context.progress.say(f"Rows are padded, not packed, because of the backbone: {why_padded}.")
     return model
 
 
-def _read_pairs(
-    config: TrainConfig,
-    model: RewardModel,
-    *,
-    folder: RunFolder,
-    progress: Progress,
-    check_signals: Callable[[], None],
-) -> RunData:
+def _read_pairs(config: TrainConfig, model: RewardModel, context: RunContext) -> RunData:
     """Reads the data; all that can be wrong with it shows here."""
-    with progress.phase("Reading pairs") as advance:
+    with context.progress.phase("Reading pairs") as advance:
 
         def after_row() -> None:
             advance()
-            check_signals()
+            context.check_signals()
 
-        data = read_data(config, model, folder=folder.path, advance=after_row)
-    _say_data(data, folder=folder, progress=progress)
+        data = read_data(config, model, folder=context.folder.path, advance=after_row)
+    _say_data(data, context)
     return data
 
 
 def _encode_pictures(
-    config: TrainConfig,
-    model: RewardModel,
-    data: RunData,
-    *,
-    folder: RunFolder,
-    progress: Progress,
-    check_signals: Callable[[], None],
+    config: TrainConfig, model: RewardModel, data: RunData, context: RunContext
 ) -> Mapping[str, Tensor] | None:
     """The training pairs' pictures, encoded ahead if that is wanted and there are any."""
     pictures = pictures_of(data.train.pairs)
     if config.pictures.keep == "nowhere" or not pictures:
         return None
-    cache = PictureCache(model, config.pictures, folder=folder.path)
+    processes = context.processes
+    cache = PictureCache(model, config.pictures, folder=context.folder.path, processes=processes)
     gib = cache.num_bytes(pictures) / 2**30
-    progress.say(
+    context.progress.say(
         f"{len(pictures)} pictures are encoded once and kept in {config.pictures.keep}: "
         f"{gib:.2f} GiB."
     )
-    with progress.phase("Encoding pictures", total=len(pictures)) as advance:
+    model.checkpoint.network.backbone.visual.to(processes.device)
+    with context.progress.phase("Encoding pictures", total=len(pictures)) as advance:
 
         def after_picture() -> None:
             advance()
-            check_signals()
+            context.check_signals()
 
         return cache.fill(pictures, advance=after_picture)
 
 
-def _say_data(data: RunData, *, folder: RunFolder, progress: Progress) -> None:
+def _say_data(data: RunData, context: RunContext) -> None:
     pairs = data.train.pairs
-    progress.say(
+    context.progress.say(
         f"{len(pairs)} pairs to train on ({sum(pair.has_pictures for pair in pairs)} with "
         f"pictures), {len(data.validation.pairs)} to validate on."
     )
     if data.refused or data.truncated:
-        progress.say(
+        context.progress.say(
             f"Rows refused: {len(data.refused)}, truncated: {len(data.truncated)}; "
-            f"{folder.path / 'rows.jsonl'} lists them."
+            f"{context.folder.path / 'rows.jsonl'} lists them."
         )
 
 
 def _is_finished(folder: RunFolder) -> bool:
     events = folder.read_events()
     return bool(events) and events[-1].kind == "finished" and (folder.path / "model").exists()
-
-
-def _load_finished(folder: Path, *, config: TrainConfig) -> RewardModel:
-    return RewardModel.load(
-        folder,
-        dtype=config.model.dtype,
-        collation=config.collation,
-        layout=config.model.layout,
-    )

@@ -84,6 +84,16 @@ def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
     )
 
 
+def load_finished(folder: Path, *, config: TrainConfig) -> RewardModel:
+    """The model that a run wrote to the folder."""
+    return RewardModel.load(
+        folder,
+        dtype=config.model.dtype,
+        collation=config.collation,
+        layout=config.model.layout,
+    )
+
+
 def read_data(
     config: TrainConfig, model: RewardModel, *, folder: Path, advance: Callable[[], None]
 ) -> RunData:

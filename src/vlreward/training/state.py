@@ -2,7 +2,8 @@
 
 A checkpoint is a folder `step-00000042-00` (step and stage) with tensors in safetensors, all else
 in JSON, and a manifest of sha-256 sums. The newest valid one is used; damaged ones are named and
-skipped.
+skipped. One process writes `model` and `optimizer`, several a `shard` each with its parts of both;
+any number of processes reads either.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,8 @@ from torch import Tensor, nn
 from vlreward.durable import AtomicFolder, verify_manifest
 from vlreward.errors import CheckpointError, VlrewardError
 from vlreward.training.optimizer import MasterOptimizer
+from vlreward.training.processes import ALONE, Processes
+from vlreward.training.sharding import is_sharded, read_tensors, whole, write_tensors
 
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -78,7 +82,8 @@ class FixedWeights(NamedTuple):
         for name, tensor in model.state_dict().items():
             if name in names:
                 digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+                data = whole(tensor).cpu().contiguous().view(torch.uint8)
+                digest.update(data.numpy().data)
         return cls(frozenset(names), digest.hexdigest())
 
 
@@ -97,6 +102,7 @@ def save_state(
     optimizer: MasterOptimizer | None,
     keep: int,
     fixed: FixedWeights | None = None,
+    processes: Processes = ALONE,
 ) -> Path:
     """Writes a checkpoint whole or not at all, then removes all but the `keep` newest.
 
@@ -106,25 +112,42 @@ def save_state(
     too, and a damaged one of this very position is written anew.
     """
     target = folder / f"{_PREFIX}{position.step:08d}-{position.stage:02d}"
-    if not _is_whole(target):
-        shutil.rmtree(target, ignore_errors=True)
-        with AtomicFolder(target) as unfinished:
+    if not processes.from_first(lambda: _is_whole(target)):
+        if processes.is_first:
+            shutil.rmtree(target, ignore_errors=True)
+        with processes.entered_by_first(AtomicFolder(target)) as unfinished:
             left_out = fixed.names if fixed else frozenset()
-            weights = [item for item in model.state_dict().items() if item[0] not in left_out]
-            tensors = {name: t.detach().cpu().contiguous() for name, t in weights}
-            save_file(tensors, unfinished / _MODEL)
+            weights = {n: t for n, t in model.state_dict().items() if n not in left_out}
             moments = {} if optimizer is None else optimizer.state()
-            save_file(moments, unfinished / _OPTIMIZER)
-            save_file(_random_state(), unfinished / _RANDOM)
-            (unfinished / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
-            if fixed is not None:
-                sums = json.dumps({"sha256": fixed.sha256})
-                (unfinished / _FIXED).write_text(sums, encoding="utf-8")
-    kept = [path for path in list_checkpoints(folder) if path.name <= target.name][-keep:]
+            if is_sharded(model):
+                write_tensors(unfinished, {**weights, **moments})
+            else:
+                save_file(_on_host(weights), unfinished / _MODEL)
+                save_file(_on_host(moments), unfinished / _OPTIMIZER)
+            if processes.is_first:
+                _write_rest(unfinished, position, fixed)
+    if processes.is_first:
+        _remove_all_but(keep, folder, newest=target)
+    return target
+
+
+def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _write_rest(folder: Path, position: Position, fixed: FixedWeights | None) -> None:
+    save_file(_random_state(), folder / _RANDOM)
+    (folder / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
+    if fixed is not None:
+        sums = json.dumps({"sha256": fixed.sha256})
+        (folder / _FIXED).write_text(sums, encoding="utf-8")
+
+
+def _remove_all_but(keep: int, folder: Path, *, newest: Path) -> None:
+    kept = [path for path in list_checkpoints(folder) if path.name <= newest.name][-keep:]
     for path in folder.glob(f"{_PREFIX}*"):
         if path not in kept:
             shutil.rmtree(path)
-    return target
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -132,12 +155,16 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.suffix != ".tmp")
 
 
-def load_newest(folder: Path) -> Restored:
-    """The newest checkpoint that is whole; what is newer and damaged is described, not raised."""
+def load_newest(folder: Path, *, like: nn.Module, processes: Processes = ALONE) -> Restored:
+    """The newest checkpoint that is whole; what is newer and damaged is described, not raised.
+
+    Where the network `like` is spread over processes, so are the tensors.
+    """
     skipped: list[str] = []
-    for path in reversed(list_checkpoints(folder)):
+    for path in reversed(processes.from_first(lambda: list_checkpoints(folder))):
         try:
-            return Restored(_load(path), skipped)
+            processes.from_first(partial(verify_manifest, path))
+            return Restored(_load(path, like=like), skipped)
         except VlrewardError as error:
             skipped.append(f"{path.name}: {error}")
     return Restored(None, skipped)
@@ -165,14 +192,14 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _load(path: Path) -> SavedState:
-    verify_manifest(path)
+def _load(path: Path, *, like: nn.Module) -> SavedState:
     try:
         text = (path / _POSITION).read_text(encoding="utf-8")
+        model, optimizer = _read_tensors(path, like=like)
         return SavedState(
             position=TypeAdapter(Position).validate_json(text),
-            model=load_file(path / _MODEL),
-            optimizer=load_file(path / _OPTIMIZER),
+            model=model,
+            optimizer=optimizer,
             random=load_file(path / _RANDOM),
             fixed_sha256=_read_fixed(path / _FIXED),
         )
@@ -184,6 +211,16 @@ def _load(path: Path) -> SavedState:
             expected="a whole checkpoint",
             mend="Remove the folder; an earlier checkpoint is used.",
         ) from error
+
+
+def _read_tensors(path: Path, *, like: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights, and the optimizer's tensors."""
+    if (path / _MODEL).exists() and not is_sharded(like):
+        return load_file(path / _MODEL), load_file(path / _OPTIMIZER)
+    tensors = read_tensors(path, like=like, without={_RANDOM})
+    weights = like.state_dict().keys() & tensors.keys()
+    model = {name: tensors.pop(name) for name in weights}
+    return model, tensors
 
 
 def _read_fixed(path: Path) -> str | None:

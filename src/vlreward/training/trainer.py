@@ -21,6 +21,7 @@ from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.plots import draw_curves
+from vlreward.training.processes import Processes
 from vlreward.training.state import (
     FixedWeights,
     Position,
@@ -43,7 +44,8 @@ class Trainer(Generic[Result]):
     task: Task[Result]
     progress: Progress
     check_signals: Callable[[], None]
-    """Raises Interrupted if a signal came."""
+    """Raises Interrupted, in all processes, if a signal came to one."""
+    processes: Processes
     position: Position = field(default_factory=Position)
     optimizer_state: dict[str, Tensor] | None = None
     """Of a checkpoint, until the stage that it belongs to begins."""
@@ -52,7 +54,7 @@ class Trainer(Generic[Result]):
     def finish(self) -> Result:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
         self._restore()
-        if self.config.tensorboard:
+        if self.config.tensorboard and self.processes.is_first:
             self.board = Board(self.folder.path / "tensorboard", first_step=self.position.step + 1)
         try:
             with self._cheap_gradients():
@@ -69,14 +71,19 @@ class Trainer(Generic[Result]):
                 self.board.close()
 
     def _cheap_gradients(self) -> AbstractContextManager[None]:
-        """Sparse ones for embeddings, unless rows that are not used have to decay, too."""
-        if self.config.optimizer.weight_decay:
+        """Sparse ones for embeddings, unless rows that are not used have to decay, too.
+
+        FSDP knows dense gradients only.
+        """
+        if self.config.optimizer.weight_decay or self.processes.count > 1:
             return nullcontext()
         return sparse_gradients(self.task.network)
 
     def _restore(self) -> None:
         """Goes back to the newest valid checkpoint, if there is one."""
-        saved, skipped = load_newest(self._checkpoints)
+        saved, skipped = load_newest(
+            self._checkpoints, like=self.task.network, processes=self.processes
+        )
         for message in skipped:
             self.progress.say(f"Skipped a damaged checkpoint: {message}")
         if saved is not None:
@@ -167,6 +174,7 @@ class Trainer(Generic[Result]):
                 plan,
                 first_step=self.position.stage_step,
                 after_step=after_step,
+                processes=self.processes,
             )
         with self._saved_if_interrupted(optimizer):
             self._validate()
@@ -239,7 +247,7 @@ class Trainer(Generic[Result]):
         self.folder.append_event("validation", step=step, **measured.fields)
         if self.board is not None:
             self.board.add("validation", step, measured.curves)
-        draw_curves(self.folder.read_events(), self.folder.path / "curves.png")
+        self._draw_curves()
         self.progress.say(f"Step {step}: {measured.said}")
 
     def _save(self, optimizer: MasterOptimizer | None) -> None:
@@ -250,7 +258,13 @@ class Trainer(Generic[Result]):
             optimizer=optimizer,
             keep=self.config.keep_checkpoints,
             fixed=self._fixed,
+            processes=self.processes,
         )
+
+    def _draw_curves(self) -> None:
+        events = self.folder.read_events()
+        if self.processes.is_first:
+            draw_curves(events, self.folder.path / "curves.png")
 
     def _export(self) -> Result:
         """Writes model, metrics and curves."""
@@ -258,11 +272,13 @@ class Trainer(Generic[Result]):
         with self._units("Exporting") as advance:
             result = self.task.export(self.folder.path / "model", advance=advance)
         metrics: dict[str, Any] = {"steps": self.position.step, **self.task.describe_data()}
-        events = self.folder.read_events()
-        validations = [event.fields for event in events if event.kind == "validation"]
+        validations = [
+            event.fields for event in self.folder.read_events() if event.kind == "validation"
+        ]
         metrics["validation"] = dict(validations[-1]) if validations else None
-        write_json_atomically(self.folder.path / "metrics.json", metrics)
-        draw_curves(events, self.folder.path / "curves.png")
+        if self.processes.is_first:
+            write_json_atomically(self.folder.path / "metrics.json", metrics)
+        self._draw_curves()
         self.folder.append_event("finished", step=self.position.step)
         return result
 
