@@ -91,6 +91,11 @@ def test_code_that_is_indented_otherwise_is_another_answer(tmp_path):
     assert dropped(tmp_path, pair(chosen=first, rejected=second)) == {}
 
 
+def test_white_space_on_an_empty_line_makes_no_other_answer(tmp_path):
+    rows = [pair(place="a", chosen="x\n\ny"), pair(place="b", chosen="x\n   \ny")]
+    assert list(dropped(tmp_path, *rows).values()) == ["identical"]
+
+
 def test_a_sure_judges_copy_stays_before_an_unsure_persons(tmp_path):
     rows = [
         pair(place="unsure", kind="human", confidence=0.4),

@@ -154,3 +154,19 @@ def test_without_a_model_only_spelling_is_near():
         "the largest bar", "the biggest bar", embed_words=hashed, min_similarity=0.5
     )
     assert not same
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Is 6 + 2 - 3 odd?", "Is 6 - 2 + 3 odd?"),
+        ("Is (2 + 3) * 4 odd?", "Is 2 + (3 * 4) odd?"),
+    ],
+)
+def test_signs_must_stand_in_one_order(one, other):
+    assert must_agree(one) != must_agree(other)
+
+
+def test_very_many_empty_lines_are_read_in_a_line():
+    """Read with ever new starts, they would take minutes."""
+    assert must_agree("Which bar?" + "\n" * 200_000 + "x") == must_agree("Which bar? x")

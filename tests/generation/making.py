@@ -36,7 +36,7 @@ def connect(
     with those of the connection.
     """
     scripted = script if isinstance(script, ScriptedEndpoint) else ScriptedEndpoint(script)
-    names = ("budget", "api_key", "clock", "needs_replies", "drops_unanswered", "tell")
+    names = ("budget", "api_key", "clock", "needs_replies", "tell")
     own = {name: settings.pop(name) for name in names if name in settings}
     return Connection(
         endpoint=endpoint(**settings),

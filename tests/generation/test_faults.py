@@ -221,7 +221,8 @@ def test_a_call_dearer_than_its_worst_case_stops_a_capped_run_and_is_kept(tmp_pa
 def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(tmp_path, fault):
     requests = [request(str(number)) for number in range(40)]
     with journal_at(tmp_path) as journal:
-        down = ScriptedEndpoint(lambda call: fault if int(call.text) >= 10 else Says(text="yes"))
+        first_ten = [str(number) for number in range(10)]
+        down = ScriptedEndpoint(lambda call: Says(text="yes") if call.text in first_ten else fault)
         with pytest.raises(EndpointError, match="in a row without a reply") as caught:
             ask(requests, connection=connect(down, journal, max_attempts=2, max_concurrency=4))
         assert caught.value.code == "endpoint-down" and journal.count() == 10
@@ -230,18 +231,35 @@ def test_an_endpoint_that_is_down_stops_the_run_and_is_asked_again_by_the_next(t
         assert len(up.calls) == 30 and all(isinstance(one, Reply) for one in results.values())
 
 
-def test_who_drops_what_is_unanswered_gets_past_requests_that_always_fail(tmp_path):
+def test_an_endpoint_that_answers_others_is_not_down(tmp_path):
     def script(call):
-        return Fails(status=500) if int(call.text) >= 70 else Says(text="yes")
+        return Fails(status=500) if call.text.isdigit() else Says(text="yes")
 
-    requests = [request(str(number)) for number in range(80)]
+    requests = [request(str(number)) for number in range(40)]
     with journal_at(tmp_path) as journal:
-        connection = connect(script, journal, max_attempts=1, drops_unanswered=True)
-        results = ask(requests, connection=connection).values()
-        assert sum(isinstance(one, Reply) for one in results) == 70 and len(results) == 80
-        more = [request(str(number)) for number in range(1000, 1040)]
+        endpoint = ScriptedEndpoint(script)
+        results = ask(requests, connection=connect(endpoint, journal, max_attempts=1)).values()
+        assert len(results) == 40 and not any(isinstance(one, Reply) for one in results)
+        assert sum(not call.text.isdigit() for call in endpoint.calls) == 5
+        assert journal.count() == 40 + 5
         with pytest.raises(EndpointError, match="endpoint-down"):
-            ask(more, connection=connect(script, journal, max_attempts=1, drops_unanswered=True))
+            ask(
+                [request(str(number)) for number in range(1000, 1040)],
+                connection=connect(script, journal, max_attempts=1, needs_replies=True),
+            )
+
+
+def test_what_got_no_reply_before_a_kill_is_asked_again(tmp_path):
+    def script(call):
+        if call.text == "3":
+            raise KeyboardInterrupt
+        return Fails(status=503)
+
+    with journal_at(tmp_path) as journal:
+        requests = [request(str(number)) for number in range(8)]
+        with pytest.raises(KeyboardInterrupt):
+            ask(requests, connection=connect(script, journal, max_attempts=1, max_concurrency=1))
+        assert journal.count() == 0
 
 
 def test_an_outage_leaves_what_earlier_runs_set_aside(tmp_path):

@@ -100,17 +100,6 @@ def test_forgotten_failures_are_asked_again_and_their_cost_stays_counted(tmp_pat
         assert journal.money().total == 0.75
 
 
-def test_failures_of_other_requests_are_not_forgotten(tmp_path):
-    with journal_at(tmp_path) as journal:
-        for key in "abc":
-            journal.record(asked(key), FAILURE)
-        assert journal.forget_failures(["refusal"], keys=[]) == 0
-        assert journal.forget_failures(["refusal"], keys=["a", "b", "?"]) == 2
-        assert journal.forget_failures(["empty"], keys=["c"]) == 0
-        assert [journal.find(key) for key in "abc"] == [None, None, FAILURE]
-        assert journal.money().total == 0.75
-
-
 def test_one_process_holds_the_journal_at_a_time(tmp_path):
     program = (
         "import sys; from pathlib import Path\n"

@@ -25,6 +25,10 @@ def test_a_row_reads_with_its_models_judgment_task_and_split(tmp_path):
     assert (pair.origin.task, pair.origin.split) == ("counting", "val")
 
 
+def test_a_whole_number_that_a_table_has_made_a_float_is_an_id(tmp_path):
+    assert read_pair(tmp_path, {**FLAT_ROW, "id": 17.0}).origin.row_id == "17"
+
+
 def test_pictures_in_the_answers_follow_those_of_the_prompt(tmp_path):
     write_pictures(tmp_path, "red", "green")
     row = {
@@ -51,6 +55,7 @@ def test_a_marker_that_an_answer_quotes_is_text_when_the_prompt_takes_all_pictur
         ({"prompt": ["a"]}, "field-type"),
         ({"chosen": None}, "field-missing"),
         ({"chosen": 5}, "field-type"),
+        ({"id": 2.0**60}, "field-type"),
     ],
 )
 def test_a_row_that_does_not_fit_is_refused(tmp_path, change, code):

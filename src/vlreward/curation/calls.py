@@ -42,7 +42,6 @@ class Calls:
             api_key=find_key(endpoint, self.environment) if self.needs_keys else None,
             in_process=self.in_process,
             needs_replies=self.needs_replies,
-            drops_unanswered=not self.needs_replies,
             tell=self.tell,
         )
 

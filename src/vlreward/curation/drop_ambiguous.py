@@ -17,6 +17,8 @@ from vlreward.generation.estimate import Estimate, estimate
 from vlreward.generation.verdicts import JudgedPair, judge_pairs, pair_requests
 from vlreward.records import PreferencePair
 
+_FIRST_ROWS = 64
+"""Judged before all others: whether the judge can be read shows in them."""
 _FEW_ROWS = 8
 """Of fewer rows, most may be hard to judge by chance."""
 
@@ -76,14 +78,17 @@ class DropAmbiguous:
             return Outcome(drops=unsure)
         asked = self._to_ask(rows, own={drop.row for drop in unsure})
         connection = bench.connect(self.judge)
-        judged = judge_pairs(
-            list(asked.values()),
-            connection=connection,
-            num_samples=self.num_samples,
-            progress=bench.advance,
-        )
-        if connection.needs_replies:
-            _refuse_mostly_unread(judged.values(), judge=self.judge)
+        pairs = list(asked.values())
+        judged: dict[str, JudgedPair] = {}
+        for some in (pairs[:_FIRST_ROWS], pairs[_FIRST_ROWS:]):
+            judged |= judge_pairs(
+                some,
+                connection=connection,
+                num_samples=self.num_samples,
+                progress=bench.advance,
+            )
+            if connection.needs_replies:
+                _refuse_mostly_unread(judged.values(), judge=self.judge)
         drops = (
             _judged_drop(row, judged[pair.id], min_confidence=self.min_confidence)
             for row, pair in asked.items()

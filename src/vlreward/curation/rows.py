@@ -224,6 +224,8 @@ def _even(run: str | Picture) -> str | dict[str, str]:
         return {"picture": run.sha256}
     words: list[str] = []
     for line in unicodedata.normalize("NFC", run).strip().splitlines():
-        indent = len(line) - len(line.lstrip()) if words else 0
-        words += [f"\n{' ' * indent}"] * (indent > 0) + line.split()
+        indent = len(line) - len(line.lstrip())
+        if words and indent and line.strip():
+            words.append(f"\n{' ' * indent}")
+        words += line.split()
     return " ".join(words)

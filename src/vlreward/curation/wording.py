@@ -97,14 +97,14 @@ _NO_SPACES = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Letters of scripts that put no spaces between words: each is a word of its own here."""
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_NO_SPACES}]|[^\W\d_{_NO_SPACES}]+(?:['’][^\W\d_]+)?")
 _LAYOUT = re.compile(
-    r"^\s*(?:(?:[-*+>]|#{1,6})\s+)+|\*\*|__|`+|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)",
+    r"^[^\S\n]*(?:(?:[-*+>]|#{1,6})[^\S\n]+)+|\*\*|__|`+|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)",
     re.MULTILINE,
 )
 """Markdown: headings, lists, quotations, emphasis, code."""
 _ASCII_SIGNS = frozenset("%&@#/\\^*_[]{}")
 """Signs that Unicode counts as punctuation."""
-_MINUS = re.compile(r"-(?=\s*\d)")
-_FACTORIAL = re.compile(r"(?<=\d)!")
+_BESIDE_FIGURES = re.compile(r"-(?=\s*\d)|(?<=\d)!|\((?=\d)|(?<=\d)\)")
+"""A minus, a factorial, and round brackets of a calculation."""
 _SHORT_FORMS = {"can't": "cannot", "won't": "will not", "shan't": "shall not", "let's": "let us"}
 _ENDINGS = (
     ("ies", "y"),
@@ -132,7 +132,7 @@ _KNOWN_BY_HEART = tuple(
 
 
 def must_agree(text: str) -> tuple[tuple[str, ...], int, str]:
-    """The text's numbers in figures, sorted, how many negations it has, and its signs, sorted."""
+    """The text's numbers in figures, sorted, how many negations it has, and its signs in order."""
     words = _words(text)
     numbers = sorted(word for word in words if word[0].isdigit())
     return tuple(numbers), sum(word in _NEGATIONS for word in words), _signs(text)
@@ -190,13 +190,18 @@ def is_typo(one: str, other: str) -> bool:
 
 
 def _signs(text: str) -> str:
-    """Operators, currencies, brackets, emoji and the like, sorted; marks of layout left out.
+    """Operators, currencies, brackets, emoji and the like, in order; marks of layout left out.
 
-    A hyphen is one where a figure follows: a minus. An exclamation mark is one after a figure.
+    A hyphen is one where a figure follows: a minus. An exclamation mark is one after a figure, and
+    a round bracket beside one.
     """
     plain = _LAYOUT.sub(" ", in_figures(text))
-    single = [sign for sign in plain if sign in _ASCII_SIGNS or _is_sign(sign)]
-    return "".join(sorted(single + _MINUS.findall(plain) + _FACTORIAL.findall(plain)))
+    beside_figures = {found.start() for found in _BESIDE_FIGURES.finditer(plain)}
+    return "".join(
+        sign
+        for at, sign in enumerate(plain)
+        if sign in _ASCII_SIGNS or _is_sign(sign) or at in beside_figures
+    )
 
 
 @lru_cache(maxsize=2**12)

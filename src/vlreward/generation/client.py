@@ -21,15 +21,13 @@ from vlreward.generation.journal import Asked, ReplyJournal
 from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
 from vlreward.generation.prices import Pricing, find_pricing, pricing_of
-from vlreward.generation.reaching import (
-    endpoint_refused,
-    endpoint_silent,
-    endpoint_unanswered,
-)
+from vlreward.generation.reaching import endpoint_refused
 from vlreward.generation.requests import ChatRequest
 from vlreward.generation.tokens import estimated_input_tokens, guesses_pictures, worst_case
 from vlreward.generation.transport import Caller, Completion, Sender, Setback
+from vlreward.generation.unanswered import Unanswered
 from vlreward.progress import Advance
+from vlreward.records import Message
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,8 +36,7 @@ _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
 _SECONDS_BETWEEN_WORDS = 30.0
 """At least so long between two messages about delays."""
-_MOST_OUTAGES = 8
-"""So many requests in a row without any answer are the endpoint's fault, not theirs."""
+_SHORT_QUESTION = "Are you there? Say yes."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +47,8 @@ class Connection:
     the network and `new_loop` for time in tests. `in_process` makes what sends requests to a model
     that runs in this process. With `needs_replies`, requests that the endpoint did not reply to are
     not final: a run that has some raises EndpointError at its end, and the next asks them again.
-    With `drops_unanswered`, up to a fifth as many as have been answered may fail in a row before
-    that is an outage. `tell` hears, now and then, why requests are sent again.
+    Without, they are final as soon as the endpoint answers others. `tell` hears, now and then, why
+    requests are sent again.
     """
 
     endpoint: EndpointConfig
@@ -64,7 +61,6 @@ class Connection:
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     in_process: Callable[[EndpointConfig], Sender] | None = None
     needs_replies: bool = False
-    drops_unanswered: bool = False
     tell: Callable[[str], None] = lambda _said: None
 
 
@@ -97,8 +93,9 @@ async def ask_all(
     """Asks each distinct request that the journal does not know; outcomes in order of arrival.
 
     Requests are taken from the iterable as calls become free. Where the endpoint gives no reply to
-    many of them in a row, the run stops, and these are asked again by the next one; where the
-    connection needs replies, a run stops at its end if any got none. A cancelled or abandoned run
+    many of them in a row, nor to a short request of our own, the run stops, and these are asked
+    again by the next one; where the connection needs replies, it stops without that request, and at
+    its end if any got none. A cancelled or abandoned run
     keeps what had arrived in the journal; calls still out count at their worst case. Raises as
     `ask`.
     """
@@ -117,7 +114,7 @@ async def ask_all(
             while running:
                 for outcome in await _arrived(running):
                     yield _shown(outcome, progress, connection)
-            asker.refuse_unanswered()
+            asker.unanswered.end()
         finally:
             for task in running:
                 task.cancel()
@@ -202,8 +199,12 @@ class _Asker:
         self._sender = sender
         self._pricing = pricing
         self._limit = AdaptiveLimit(most=self._endpoint.max_concurrency)
-        self._num_outages = 0
-        self._unanswered: dict[str, Failure] = {}
+        self.unanswered = Unanswered(
+            self._endpoint,
+            needs_replies=connection.needs_replies,
+            record=self._record,
+            still_answers=self._still_answers,
+        )
         self._told_at = -math.inf
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
@@ -216,9 +217,9 @@ class _Asker:
             if attempt is None:
                 return Outcome(key, self._unasked(number - 1, worst=worst))
             if isinstance(attempt.result, Completion):
-                self._num_outages = 0
                 result = self._read(attempt.result, attempt, number=number)
                 self._record(key, request, result, send=attempt.send)
+                self.unanswered.note_answer()
                 self._refuse_overrun(attempt, worst)
                 return Outcome(key, result)
             setback = attempt.result
@@ -228,13 +229,12 @@ class _Asker:
             tries_left = number < self._endpoint.max_attempts and wait <= _LONGEST_WAIT_SECONDS
             if setback.is_final or not tries_left:
                 failure = self._given_up(setback, number=number)
-                is_outage = failure.reason in OUTAGES
-                if not (is_outage and self._connection.needs_replies):
+                if failure.reason in OUTAGES:
+                    await self.unanswered.add(key, request, failure)
+                else:
                     self._record(key, request, failure)
-                if is_outage:
-                    self._refuse_outage(key, failure)
-                elif failure.reason != "picture":
-                    self._num_outages = 0
+                    if failure.reason != "picture":
+                        self.unanswered.note_answer()
                 return Outcome(key, failure)
             self._tell(setback, number=number, wait=wait)
             await asyncio.sleep(wait)
@@ -349,30 +349,26 @@ class _Asker:
             time=self._connection.clock(),
         )
 
-    def _refuse_outage(self, key: str, failure: Failure) -> None:
-        """Stops a run whose requests fail one after the other; those will be asked again."""
-        self._unanswered[key] = failure
-        self._num_outages += 1
-        if self._num_outages < self._most_outages():
-            return
-        self._journal.forget_failures(OUTAGES, keys=self._unanswered)
-        raise endpoint_silent(self._endpoint, num_requests=self._num_outages, detail=failure.detail)
-
-    def _most_outages(self) -> int:
-        """How many requests in a row without a reply are taken for an outage.
-
-        Who goes on without unanswered requests may meet many in a row: those that never get a
-        reply are the last ones that are left.
-        """
-        if not self._connection.drops_unanswered:
-            return _MOST_OUTAGES
-        return max(_MOST_OUTAGES, self._journal.count_replies(self._endpoint.model) // 5)
-
-    def refuse_unanswered(self) -> None:
-        """Stops a run that needs replies if some requests got none, though all were asked."""
-        if not self._connection.needs_replies or not self._unanswered:
-            return
-        raise endpoint_unanswered(self._endpoint, list(self._unanswered.values()))
+    async def _still_answers(self) -> bool:
+        """Whether the endpoint replies to a short request: then the others are at fault."""
+        request = ChatRequest(
+            messages=(Message(role="user", content=(_SHORT_QUESTION,)),),
+            model=self._endpoint.model,
+            max_output_tokens=16,
+            seed=time.time_ns(),  # asked anew each time
+            kind="still-there",
+        )
+        worst = self._worst_dollars(request)
+        for number in range(1, self._endpoint.max_attempts + 1):
+            attempt = await self._attempt(request.key, request, worst)
+            if attempt is None:  # no money: the next request says so
+                return True
+            if isinstance(attempt.result, Completion):
+                result = self._read(attempt.result, attempt, number=number)
+                self._record(request.key, request, result, send=attempt.send)
+                return True
+            await asyncio.sleep(wait_seconds(number, retry_after=None, rng=self._connection.rng))
+        return False
 
     def _unasked(self, num_attempts: int, *, worst: float | None) -> Failure:
         detail = (

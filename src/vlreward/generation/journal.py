@@ -151,17 +151,13 @@ class ReplyJournal:
             )
             self._database.execute("DELETE FROM sends WHERE number = ?", (send,))
 
-    def forget_failures(
-        self, reasons: Collection[Reason], *, keys: Collection[str] | None = None
-    ) -> int:
+    def forget_failures(self, reasons: Collection[Reason]) -> int:
         """Lets requests that failed for these reasons be asked again; gives how many.
 
-        With `keys`, only those of these requests. What they cost stays counted.
+        What they cost stays counted.
         """
-        chosen = "reason IN (SELECT value FROM json_each(:reasons))"
-        if keys is not None:
-            chosen += " AND key IN (SELECT value FROM json_each(:keys))"
-        values = {"reasons": json.dumps(list(reasons)), "keys": json.dumps(list(keys or ()))}
+        chosen = "reason IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(list(reasons)),)
         with self._transaction():
             self._database.execute(
                 "INSERT INTO sends (key, dollars) SELECT key, dollars FROM failures "
@@ -174,12 +170,6 @@ class ReplyJournal:
     def count(self) -> int:
         """How many requests have a reply or a final failure."""
         row = self._one("SELECT (SELECT count(*) FROM replies) + (SELECT count(*) FROM failures)")
-        assert row is not None
-        return int(row[0])  # type: ignore[call-overload,no-any-return]
-
-    def count_replies(self, model: str) -> int:
-        """How many requests a model has replied to."""
-        row = self._one("SELECT count(*) FROM replies WHERE asked_model = ?", model)
         assert row is not None
         return int(row[0])  # type: ignore[call-overload,no-any-return]
 

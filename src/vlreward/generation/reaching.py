@@ -54,15 +54,21 @@ def endpoint_refused(endpoint: EndpointConfig, *, detail: str) -> EndpointError:
     )
 
 
-def endpoint_silent(endpoint: EndpointConfig, *, num_requests: int, detail: str) -> EndpointError:
-    """The error of an endpoint that gave so many requests in a row no reply."""
+def endpoint_silent(
+    endpoint: EndpointConfig, *, num_requests: int, detail: str, may_drop: bool
+) -> EndpointError:
+    """The error of an endpoint that gave so many requests in a row no reply.
+
+    `may_drop` says whether the run could be told to go on without them.
+    """
+    drop = " If it answers others, --drop-unanswered goes on without these." if may_drop else ""
     return EndpointError(
         "endpoint-down",
         value=f"{num_requests} requests in a row without a reply ({detail})",
         place=f"{endpoint.model} at {endpoint.base_url}",
         expected="replies",
-        mend="Run again when it answers: replies so far are kept, what failed is asked again. "
-        "If it answers most others, `vlreward curate --drop-unanswered` goes on without these.",
+        mend="Run again when it answers: replies so far are kept, what failed is asked again."
+        + drop,
     )
 
 

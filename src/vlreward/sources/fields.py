@@ -43,6 +43,9 @@ KNOWN_FIELDS = (
 
 _UNSUPPORTED = ("videos", "video", "audios", "audio", "tools", "tool_calls")
 
+_LAST_EXACT = 2.0**53
+"""Greater whole numbers have lost digits as floats."""
+
 
 def required(row: Row, name: str) -> object:
     """The field's value; missing or null is refused, naming a likely misspelling."""
@@ -95,7 +98,7 @@ def text(value: object, *, field: str) -> str:
 def optional_text(row: Row, name: str) -> str | None:
     """The field as text, None where missing; whole numbers are spelt out."""
     value = row.get(name)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LAST_EXACT:
         value = int(value)  # a column of whole numbers that pandas has read
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**100:
         return str(value)

@@ -88,6 +88,7 @@ def read_tensors(folder: Path, *, like: nn.Module, without: Collection[str]) -> 
         else:
             tensors[name] = torch.empty(found.size, dtype=found.properties.dtype)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is")  # one process: it is meant
+        # Of one process, which is what is meant where nothing is sharded.
+        warnings.filterwarnings("ignore", message="torch.distributed is")
         dcp.load(tensors, storage_reader=reader, no_dist=not is_sharded(like))
     return tensors
