@@ -112,7 +112,7 @@ def _train_both(
     held_out: Sequence[PreferencePair],
     arguments: Arguments,
 ) -> dict[str, Trained]:
-    folder = (arguments.output / f"seed-{seed}").resolve()
+    folder = (arguments.output / f"{arguments.num_pairs}-pairs-seed-{seed}").resolve()
     chosen = random.Random(seed).sample(list(pairs), arguments.num_pairs)
     start = folder / "start"
     if not start.exists():

@@ -6,9 +6,9 @@ One run: the same random Qwen2.5-VL with the vocabulary of 151,936 and the same 
 pairs in the same order, AdamW with the same settings, float32, vision encoder frozen, each trainer
 by its own command in its own environment (benchmarks/interop/README.md says how they are made).
 Beside our packed rows, the same with pictures encoded ahead, and with plain padded rows. A step's
-time is that between two steps' ends: reading, pictures and the optimizer count, starting does not
-(nor does encoding ahead, which is said apart). Memory is the most that the process held. Losses are
-laid over each other in `losses.png`.
+time is that between two steps' ends: reading, pictures and the optimizer count, starting does not,
+nor does encoding ahead. Memory is the most that the process held. Losses are laid over each other
+in `losses.png`.
 
 As many threads each as OMP_NUM_THREADS says, 1 if it does not.
 """

@@ -7,6 +7,7 @@ reader, a kill or a power cut at any moment sees the old state or the new one.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -54,7 +55,7 @@ def _refusing_place(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _not_writable(path, error) from error
+        raise not_writable(path, error) from error
 
 
 @contextmanager
@@ -65,13 +66,14 @@ def _refusing_full_disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise _not_writable(path, error) from error
+        raise not_writable(path, error) from error
 
 
-def _not_writable(path: Path, error: OSError) -> ConfigError:
+def not_writable(path: Path, error: Exception) -> ConfigError:
+    """The error of a place to which something could not be written."""
     return ConfigError(
         "output-not-writable",
-        value=error.strerror or str(error),
+        value=getattr(error, "strerror", None) or str(error),
         place=str(path),
         expected="a place that can be written, on a disk with room",
         mend="Check the path, its permissions and the free space.",
@@ -238,6 +240,23 @@ def verify_manifest(folder: Path, *, error: type[VlrewardError] = CheckpointErro
         if _sha256(found[name]) != entry.sha256:
             wanted = f"the content with sha-256 {entry.sha256}"
             raise _damaged(folder, f"{name} has changed", wanted, error=error)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder is there as its manifest says."""
+    try:
+        verify_manifest(folder)
+    except CheckpointError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock file, which is made where it is missing; waits for others to let go of it."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read_manifest(folder: Path, *, error: type[VlrewardError]) -> Manifest:

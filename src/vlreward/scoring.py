@@ -20,7 +20,13 @@ from PIL import Image
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Tree
 from vlreward.collation.packing import assign_rows, pack, pad, row_cost, split_tree
-from vlreward.errors import ConfigError, DataError, NonFiniteError, VlrewardError
+from vlreward.errors import (
+    ConfigError,
+    DataError,
+    NonFiniteError,
+    PictureError,
+    VlrewardError,
+)
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
     FolderLayout,
@@ -34,11 +40,12 @@ from vlreward.modeling.devices import DtypeName, find_device, find_dtype
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
 from vlreward.modeling.self_check import check_packing
-from vlreward.pictures import admit, read_bytes, upright
+from vlreward.pictures import read_bytes, upright
 from vlreward.records import Picture, Prompt, Response, Score
 from vlreward.sources.attachments import PictureReader
 from vlreward.sources.comparisons import draft_responses, to_comparison
 from vlreward.sources.convert import RowContext
+from vlreward.sources.fields import wrong_type
 
 ImageInput = str | Path | bytes | Image.Image | Picture
 PromptInput = str | Sequence[Mapping[str, Any]] | Prompt
@@ -249,11 +256,13 @@ def _scores(tree: Tree, rewards: Sequence[float]) -> list[Score]:
 
 
 def as_picture(image: ImageInput) -> Picture:
-    """A picture as `RewardModel.score` takes it, as a record; raises PictureError."""
+    """A picture as `RewardModel.score` takes it, as a record; raises DataError."""
     if isinstance(image, Picture):
         return image
-    source = _as_source(image)
-    return admit(Path(source) if isinstance(source, str) else source)
+    if not isinstance(image, _IMAGE_TYPES):
+        expected = "a path, a data URI, bytes or a PIL image"
+        raise wrong_type(image, field="images", expected=expected)
+    return PictureReader(None).read(_as_source(image), folder=Path.cwd(), field="images")
 
 
 def _as_comparison(
@@ -311,7 +320,16 @@ def _refuse_empty(responses: Sequence[Response]) -> None:
 
 def _as_source(image: ImageInput) -> str | bytes:
     if isinstance(image, Image.Image):
-        return _as_file(upright(image))
+        try:
+            return _as_file(upright(image))
+        except OSError as error:  # read only now, and damaged
+            raise PictureError(
+                "picture-unreadable",
+                value=str(error),
+                place="images",
+                expected="a picture that Pillow can read",
+                mend="Leave the picture out, or fetch it again.",
+            ) from error
     if isinstance(image, Picture):
         return read_bytes(image)
     return str(image) if isinstance(image, Path) else image
@@ -322,5 +340,5 @@ def _as_file(image: Image.Image) -> bytes:
     if image.mode not in _FORMAT_OF_MODE:
         image = image.convert(_PLAIN_MODE.get(image.mode, "RGB"))
     buffer = io.BytesIO()
-    image.save(buffer, format=_FORMAT_OF_MODE[image.mode])
+    image.save(buffer, format=_FORMAT_OF_MODE[image.mode], compress_level=1)
     return buffer.getvalue()

@@ -15,6 +15,7 @@ from vlreward.scoring import RewardModel
 from vlreward.sources.read import load_preferences
 from vlreward.training.comparisons import PairRow, rows_of_batch
 from vlreward.training.config import OptimizerConfig
+from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import StepMetrics, train_step
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.setup import build_model
@@ -43,8 +44,9 @@ def step_of(
     rows = rows_of_batch(
         pairs, model.encoder, token_budget=token_budget, packed=True, use_margin=False
     )
-    optimizer = MasterOptimizer(network, OPTIMIZER)
-    metrics = train_step(objective_of(model), optimizer, rows, learning_rate=RATE)
+    with sparse_gradients(network):
+        optimizer = MasterOptimizer(network, OPTIMIZER)
+        metrics = train_step(objective_of(model), optimizer, rows, learning_rate=RATE)
     return rows, metrics, {n: p.detach() - before[n] for n, p in network.named_parameters()}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.support.training import (
@@ -20,7 +22,7 @@ from tests.support.training import (
 )
 from vlreward.errors import Interrupted
 from vlreward.runs import Clock
-from vlreward.training.config import TrainConfig
+from vlreward.training.config import OptimizerConfig, TrainConfig
 from vlreward.training.run import train
 from vlreward.training.state import list_checkpoints
 
@@ -63,6 +65,21 @@ def assert_same_run(run: Path, other: Path) -> None:
 
 def _same(one: Tensor, other: Tensor) -> bool:
     return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def test_the_runs_compared_step_embeddings_by_their_rows(uninterrupted: Path) -> None:
+    kept = list_checkpoints(uninterrupted / "checkpoints")
+    names = [name for path in kept for name in load_file(path / "optimizer.safetensors")]
+    assert any(name.endswith("embed_tokens.weight/touched") for name in names)
+
+
+def test_a_killed_run_with_weight_decay_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        config = replace(config_of(tmp_path / name), optimizer=OptimizerConfig(weight_decay=0.01))
+        if name == "killed":
+            assert run_until(config, DeadlyClock(at_call=call_at_step(5))) is Killed
+        train(config, clock=lambda: 0.0)
+    assert_same_run(tmp_path / "killed" / "run", tmp_path / "whole" / "run")
 
 
 def run_until(config: TrainConfig, clock: Clock) -> type[BaseException]:

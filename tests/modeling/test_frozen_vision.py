@@ -9,9 +9,9 @@ import torch
 
 from tests.support.tiny import load_tiny, picture, prompt, response, reward_model, write_base_model
 from vlreward.collation.packing import pack, picture_tensors
+from vlreward.modeling import backbones
 from vlreward.modeling.frozen_vision import (
     encode_pictures,
-    encoded_width,
     explain_inseparable,
     project_pictures,
 )
@@ -24,6 +24,7 @@ def test_pictures_encoded_ahead_give_the_same_rewards_and_gradients(
     model = reward_model(load_tiny(write_base_model(tmp_path / "base", kind)))
     network, encoder = model.checkpoint.network, model.encoder
     first, second = picture(1), picture(2, width=140, height=84)
+    backbones.freeze(network.backbone, vision=True, projector=False, language=False)
     trees = [
         encoder.encode(
             prompt("See", first, second, "Which?"), [response("One."), response("Two.")]
@@ -34,7 +35,7 @@ def test_pictures_encoded_ahead_give_the_same_rewards_and_gradients(
     pixel_values, grids = picture_tensors([first, second], encoder.preparation)
     found = encode_pictures(network.backbone, pixel_values, grids)
     assert [tuple(tensor.shape) for tensor in found] == [
-        (encoder.preparation.num_tokens(one), encoded_width(model.checkpoint.config))
+        (encoder.preparation.num_tokens(one), network.backbone.visual.merger.hidden_size)
         for one in (first, second)
     ]
     encoded = {one.sha256: tensor for one, tensor in zip((first, second), found, strict=True)}
@@ -50,6 +51,7 @@ def test_pictures_encoded_ahead_give_the_same_rewards_and_gradients(
     rewards, found_gradients = run(encoded=encoded)
     torch.testing.assert_close(rewards, expected, rtol=1e-5, atol=1e-6)
     assert any(".merger." in name for name in found_gradients)
+    assert found_gradients.keys() == gradients.keys()
     for name, gradient in found_gradients.items():
         torch.testing.assert_close(gradient, gradients[name], rtol=1e-4, atol=1e-5)
 

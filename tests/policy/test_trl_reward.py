@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tests.support import tiny
 from vlreward.pictures import read_bytes
+from vlreward.policy import trl_reward
 from vlreward.policy.trl_reward import TrlReward
 from vlreward.records import Message, Prompt
 from vlreward.scoring import RewardModel
@@ -98,11 +100,14 @@ def short_model(model: RewardModel) -> Iterator[RewardModel]:
 def test_what_cannot_be_scored_is_none_and_harms_no_other(short_model: RewardModel) -> None:
     logged: dict[str, float] = {}
     asked = [{"role": "user", "content": "Which?"}]
-    rewards = TrlReward(short_model, name="skywork")(
-        [asked, asked, [*asked, {"role": "tool", "content": "7"}]],
-        [said("Red."), said("Blue " * 100), said("Red.")],
-        log_metric=logged.__setitem__,
-    )
+    reward = TrlReward(short_model, name="skywork")
+    with pytest.warns(UserWarning, match="No reward for some completions") as told:
+        rewards = reward(
+            [asked, asked, [*asked, {"role": "tool", "content": "7"}]],
+            [said("Red."), said("Blue " * 100), said("Red.")],
+            log_metric=logged.__setitem__,
+        )
+    assert len(told) == 2
     assert rewards[0] is not None and rewards[1:] == [None, None]
     assert logged == {"skywork/not_scored": pytest.approx(2 / 3)}
 
@@ -117,3 +122,50 @@ def test_pictures_from_files(model: RewardModel, tmp_path: Path) -> None:
     drawing(1).save(path)
     [reward] = TrlReward(model)([shown(str(path), "Which?")], [said("Red.")])
     assert reward == pytest.approx(model.score("Which?", ["Red."], images=[path])[0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "columns"),
+    [
+        ([{"role": "system", "content": "Look."}], "Red.", {"image": [tiny.picture(1)]}),
+        ("Which?", [], {}),
+        ("Which?", [{"role": "assistant", "tool_calls": []}], {}),
+        ("Which?", [{"role": "assistant", "content": None}], {}),
+        ([{"role": "user", "content": [{"type": "text"}]}], "Red.", {}),
+        ([{"role": "user", "content": [{"type": "image"}]}], "Red.", {}),
+        ([3, 4], "Red.", {}),
+        ("Which?", "Red.", {"image": [{"path": "a.png"}]}),
+        ("Which?", "Red.", {"image": ["nowhere.png"]}),
+    ],
+)
+def test_what_is_no_conversation_has_no_reward_and_is_told_once(
+    model: RewardModel, prompt: Any, completion: Any, columns: dict[str, Any]
+) -> None:
+    reward = TrlReward(model)
+    with pytest.warns(UserWarning, match="No reward for some completions"):
+        assert reward([prompt], [completion], **columns) == [None]
+    assert reward([prompt], [completion], **columns) == [None]  # not told again: no warning here
+
+
+def test_a_torn_picture_that_pillow_has_not_read_yet_has_no_reward(
+    model: RewardModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "torn.png"
+    drawing(1).save(path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with Image.open(path) as torn, pytest.warns(UserWarning, match="picture-unreadable"):
+        assert TrlReward(model)([shown(torn, "Which?")], ["Red."]) == [None]
+
+
+def test_a_data_uri_is_a_picture(model: RewardModel) -> None:
+    data = base64.b64encode(read_bytes(tiny.picture(1))).decode()
+    prompt = shown(f"data:image/png;base64,{data}", "Which?")
+    expected = model.score("Which?", ["Red."], images=[drawing(1)])
+    assert TrlReward(model)([prompt], ["Red."]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_picture_that_comes_again_is_read_once(model: RewardModel) -> None:
+    with mock.patch.object(trl_reward, "as_picture", side_effect=trl_reward.as_picture) as read:
+        prompts = [shown(drawing(1), "Which?") for _ in range(6)]
+        TrlReward(model)(prompts, ["Red."] * 6)
+    assert read.call_count == 1

@@ -19,7 +19,7 @@ from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.runs import RunFolder
 from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
-from vlreward.training.config import OptimizerConfig, StageConfig, TrainConfig
+from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.training.objectives import PairwiseLoss
 from vlreward.training.pairwise import PairwiseObjective
 from vlreward.training.state import list_checkpoints
@@ -93,7 +93,6 @@ def tiny_config(folder: Path, **changes: Any) -> TrainConfig:
         model=ModelConfig(path=None, scratch=SIZES, dtype="float32", freeze_vision=False),
         collation=CollationConfig(max_length=256, max_pixels=56 * 84, token_budget=256),
         stages=TWO_STAGES,
-        optimizer=OptimizerConfig(weight_decay=0.01),
         save_every_steps=2,
         validate_every_steps=4,
     )

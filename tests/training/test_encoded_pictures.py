@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from tests.support import tiny
 from tests.support.training import (
     DeadlyClock,
     Killed,
@@ -21,9 +25,12 @@ from tests.support.training import (
     write_rows,
 )
 from vlreward.errors import ConfigError
+from vlreward.modeling import backbones
 from vlreward.sources.config import SourceConfig
 from vlreward.training import encoded_pictures
 from vlreward.training.config import PictureCacheConfig, TrainConfig
+from vlreward.training.encoded_pictures import PictureCache
+from vlreward.training.processes import ALONE
 from vlreward.training.run import train
 
 
@@ -53,7 +60,7 @@ def test_a_run_comes_to_the_same_wherever_they_are_kept(tmp_path: Path) -> None:
         train(config_of(tmp_path / keep, keep=keep))
     assert losses(tmp_path / "memory") == pytest.approx(losses(tmp_path / "nowhere"), abs=1e-5)
     assert losses(tmp_path / "disk") == losses(tmp_path / "memory")
-    shards = list((tmp_path / "disk" / "run" / "encoded-pictures").iterdir())
+    shards = list((tmp_path / "disk" / "run" / "encoded-pictures").glob("*/"))
     assert len(shards) > 1
     assert not (tmp_path / "memory" / "run" / "encoded-pictures").exists()
 
@@ -90,13 +97,13 @@ def test_another_encoder_or_picture_size_does_not_get_them(tmp_path: Path) -> No
     folder = tmp_path / "shared"
     config = config_of(tmp_path / "first", keep="disk", folder=str(folder))
     train(config)
-    num_files = len(list(folder.iterdir()))
+    num_files = len(list(folder.glob("*/")))
     other = replace(config.model, initial_seed=1)
     train(replace(config, output=str(tmp_path / "other"), model=other))
-    assert len(list(folder.iterdir())) == 2 * num_files
+    assert len(list(folder.glob("*/"))) == 2 * num_files
     smaller = replace(config.collation, max_pixels=56 * 56)
     train(replace(config, output=str(tmp_path / "smaller"), collation=smaller))
-    assert len(list(folder.iterdir())) == 3 * num_files
+    assert len(list(folder.glob("*/"))) == 3 * num_files
 
 
 @pytest.mark.parametrize("keep", ["memory", "disk"])
@@ -106,6 +113,53 @@ def test_too_many_are_refused_before_anything_is_encoded(keep: str, tmp_path: Pa
         train(config)
     assert refused.value.code == "picture-cache-too-large"
     assert passes() == 0
+
+
+@pytest.mark.parametrize(
+    ("keep", "what"), [("memory", "free_memory"), ("disk", "shutil.disk_usage")]
+)
+def test_no_room_is_told_before_anything_is_encoded(
+    keep: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = {"memory": 10.0, "disk": mock.Mock(free=10)}[keep]
+    monkeypatch.setattr(f"vlreward.training.encoded_pictures.{what}", lambda *_: none)
+    with pytest.raises(ConfigError) as refused:
+        train(config_of(tmp_path, keep=keep))
+    assert refused.value.code == "picture-cache-too-large"
+
+
+def test_a_disk_that_fills_up_meanwhile_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("vlreward.training.tensors.save_file", full)
+    with pytest.raises(ConfigError) as refused:
+        train(config_of(tmp_path, keep="disk"))
+    assert refused.value.code == "output-not-writable"
+    assert not list((tmp_path / "run" / "encoded-pictures").glob("*/"))
+
+
+@pytest.mark.usefixtures("few_a_shard")
+def test_two_runs_may_fill_one_folder_at_a_time(tmp_path: Path) -> None:
+    model = tiny.reward_model(tiny.load_tiny(tiny.write_base_model(tmp_path / "b", "qwen2_5_vl")))
+    backbones.freeze(
+        model.checkpoint.network.backbone, vision=True, projector=False, language=False
+    )
+    pictures = [tiny.picture(seed) for seed in range(8)]
+
+    def fill(folder: Path) -> None:
+        config = PictureCacheConfig(keep="disk", folder=str(folder))
+        cache = PictureCache(model, config, folder=tmp_path, processes=ALONE)
+        assert len(cache.fill(pictures, advance=lambda: None)) == 8
+
+    with count_passes() as alone:
+        fill(tmp_path / "alone")
+    with count_passes() as together, ThreadPoolExecutor() as pool:
+        for done in [pool.submit(fill, tmp_path / "shared") for _ in range(4)]:
+            done.result()
+    assert together() == alone() > 1
 
 
 def test_an_encoder_in_training_is_refused(tmp_path: Path) -> None:
@@ -139,14 +193,9 @@ def test_validation_reads_pictures_that_are_not_in_training(tmp_path: Path) -> N
     assert found["overall"]
 
 
-class count_passes:
+@contextmanager
+def count_passes() -> Iterator[Callable[[], int]]:
     """How often the encoder runs ahead."""
-
-    def __enter__(self) -> Callable[[], int]:
-        real = encoded_pictures.encode_pictures
-        self._patch = mock.patch.object(encoded_pictures, "encode_pictures", side_effect=real)
-        counted = self._patch.start()
-        return lambda: int(counted.call_count)
-
-    def __exit__(self, *_: object) -> None:
-        self._patch.stop()
+    real = encoded_pictures.encode_pictures
+    with mock.patch.object(encoded_pictures, "encode_pictures", side_effect=real) as counted:
+        yield lambda: int(counted.call_count)

@@ -85,7 +85,8 @@ class ModelConfig:
     lora_rank: int = 0
     """Train low-rank adapters of this rank on the language model's linear layers instead of their
     weights (needs vlreward[lora]); 0 trains the weights. A learning rate of 1e-4 or so suits them
-    better than the default. What is exported is merged, head included."""
+    better than the default. What is exported is merged, head included; in bfloat16 that rounds what
+    they learnt, and validation measures them before."""
     lora_alpha: float | None = None
     """The adapters' scale is this over the rank; unset means twice the rank."""
     lora_dropout: float = 0.0
@@ -96,7 +97,7 @@ class ModelConfig:
     gradient_checkpointing: bool = False
     """Trade time for memory: recompute layers in the backward pass."""
     initial_seed: int = 0
-    """Seed of the head's (and a scratch backbone's) initial weights."""
+    """Seed of the initial weights of the head, of adapters and of a scratch backbone."""
 
     def __post_init__(self) -> None:
         seed = self.initial_seed
@@ -106,3 +107,12 @@ class ModelConfig:
         holds = alpha is None or alpha > 0
         require(holds, place="model.lora_alpha", value=alpha, expected="above 0, or unset")
         require(0 <= dropout < 1, place="model.lora_dropout", value=dropout, expected="[0, 1)")
+        for name, value in (("lora_alpha", alpha), ("lora_dropout", dropout)):
+            place, expected = f"model.{name}", "none without model.lora_rank"
+            require(rank > 0 or not value, place=place, value=value, expected=expected)
+        require(
+            not (rank and self.freeze_language),
+            place="model.lora_rank",
+            value=rank,
+            expected="0 with model.freeze_language: adapters change the language model",
+        )

@@ -26,13 +26,6 @@ def explain_inseparable(config: PreTrainedConfig) -> str | None:
     return f"pictures of a {config.model_type} do not enter by one projector alone"
 
 
-def encoded_width(config: PreTrainedConfig) -> int:
-    """F: values of a picture token before the projector."""
-    vision = config.vision_config
-    width = getattr(vision, "embed_dim", None) or vision.hidden_size
-    return int(width * vision.spatial_merge_size**2)
-
-
 @torch.no_grad()
 def encode_pictures(
     backbone: PreTrainedModel, pixel_values: Tensor, grids: Tensor

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from vlreward.errors import ConfigError
 from vlreward.extras import import_extra
 from vlreward.modeling import backbones, last_layer
 from vlreward.modeling.config import ModelConfig
@@ -24,9 +25,19 @@ _MARK = ".lora_"
 def add_adapters(backbone: PreTrainedModel, config: ModelConfig) -> None:
     """Puts adapters on every linear layer of the language model; they change nothing yet.
 
-    Must come before tree attention is set. Raises MissingExtraError without peft.
+    Must come before tree attention is set. Raises MissingExtraError without peft, ConfigError where
+    there is nothing to adapt.
     """
     peft: Any = import_extra("peft", extra="lora")
+    layers = _linear_layers(backbone)
+    if not layers:
+        raise ConfigError(
+            "lora-impossible",
+            value=f"a {backbone.config.model_type} model without linear layers",
+            place="model.lora_rank",
+            expected="linear layers in the language model, for adapters to sit on",
+            mend="Set model.lora_rank to 0.",
+        )
     trained = {n for n, p in backbone.named_parameters() if p.requires_grad}
     with torch.random.fork_rng():
         torch.manual_seed(config.initial_seed)
@@ -35,7 +46,7 @@ def add_adapters(backbone: PreTrainedModel, config: ModelConfig) -> None:
                 r=config.lora_rank,
                 lora_alpha=config.lora_alpha or 2 * config.lora_rank,
                 lora_dropout=config.lora_dropout,
-                target_modules=_linear_layers(backbone),
+                target_modules=layers,
             ),
             backbone,
             adapter_name=_ADAPTER,

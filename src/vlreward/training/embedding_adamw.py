@@ -46,7 +46,7 @@ def sparse_gradients(network: nn.Module) -> Iterator[None]:
             module.sparse = False
 
 
-def has_sparse_gradient(network: nn.Module) -> set[nn.Parameter]:
+def weights_with_sparse_gradients(network: nn.Module) -> set[nn.Parameter]:
     """The weights of embeddings whose gradients are sparse."""
     return {m.weight for m in network.modules() if isinstance(m, nn.Embedding) and m.sparse}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -20,19 +21,19 @@ import PIL
 import torch
 import transformers
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vlreward.collation.packing import picture_tensors
 from vlreward.collation.picture_preparation import PicturePreparation
-from vlreward.durable import AtomicFolder, make_folder, verify_manifest
-from vlreward.errors import CheckpointError, ConfigError
+from vlreward.durable import AtomicFolder, is_whole, locked, make_folder
+from vlreward.errors import ConfigError
 from vlreward.modeling import backbones
-from vlreward.modeling.frozen_vision import encode_pictures, encoded_width, explain_inseparable
+from vlreward.modeling.frozen_vision import encode_pictures, explain_inseparable
 from vlreward.records import Picture, PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.training.config import PictureCacheConfig
 from vlreward.training.processes import Processes
+from vlreward.training.tensors import save_tensors, sha256_of
 
 _PATCHES_A_PASS = 8192
 _BYTES_A_SHARD = 256 * 2**20
@@ -63,8 +64,9 @@ class PictureCache:
 
     def num_bytes(self, pictures: Iterable[Picture]) -> int:
         """How much room the pictures take once they are encoded."""
-        width = encoded_width(self._model.checkpoint.config)
-        size = next(self._model.checkpoint.network.backbone.visual.parameters()).element_size()
+        visual = self._model.checkpoint.network.backbone.visual
+        width = int(visual.merger.hidden_size)
+        size = next(visual.parameters()).element_size()
         num_tokens = sum(self._preparation.num_tokens(picture) for picture in pictures)
         return num_tokens * width * int(size)
 
@@ -74,12 +76,12 @@ class PictureCache:
         """Encodes what is not there yet; [M, F] by a picture's sha-256.
 
         Several processes share the work on disk; in memory, each has all pictures for itself.
-        `advance` is called after each picture that is encoded. Raises ConfigError before anything
-        is done if there is no room; PictureError if a picture cannot be read.
+        `advance` is called after each picture that is encoded, or found. Raises ConfigError before
+        anything is done if there is no room; PictureError if a picture cannot be read.
         """
-        self._refuse_too_large(pictures)
         shards = list(self._shards(pictures))
         if self._config.keep == "memory":
+            self._refuse_too_large(pictures, room=free_memory())
             held: dict[str, Tensor] = {}
             for shard in shards:
                 held |= self._encode(shard, advance=advance)
@@ -87,15 +89,27 @@ class PictureCache:
         make_folder(self._folder)
         key = self._key()
         paths = [self._folder / _shard_name(shard, key=key) for shard in shards]
+        self._refuse_too_large(pictures, room=_room(self._folder, for_paths=paths))
         for number, (path, shard) in enumerate(zip(paths, shards, strict=True)):
             is_ours = number % self._processes.count == self._processes.rank
-            if is_ours and not _is_whole(path):
-                shutil.rmtree(path, ignore_errors=True)
-                encoded = self._encode(shard, advance=advance)
-                with AtomicFolder(path) as unfinished:
-                    save_file(encoded, unfinished / _SHARD)
+            if is_ours:
+                self._encode_to(path, shard, advance=advance)
         self._processes.wait()
         return _Shards(path / _SHARD for path in paths)
+
+    def _encode_to(
+        self, path: Path, pictures: Sequence[Picture], *, advance: Callable[[], None]
+    ) -> None:
+        """Writes a shard, unless it is there; another run that wants the same one waits for it."""
+        with locked(path.with_name(f"{path.name}.lock")):
+            if is_whole(path):
+                for _ in pictures:
+                    advance()
+                return
+            shutil.rmtree(path, ignore_errors=True)
+            encoded = self._encode(pictures, advance=advance)
+            with AtomicFolder(path) as unfinished:
+                save_tensors(encoded, unfinished / _SHARD)
 
     def _shards(self, pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
         """The pictures in their order, by what goes into one file."""
@@ -140,25 +154,26 @@ class PictureCache:
 
     def _key(self) -> str:
         """What the encoded pictures depend on beside the pictures."""
-        digest = hashlib.sha256()
         backbone = self._model.checkpoint.network.backbone
-        for name, parameter in sorted(backbone.named_parameters()):
-            if backbones.part_of(name) == "vision":
-                tensor = parameter.detach().cpu().contiguous()
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.view(torch.uint8).numpy().data)
-        settings = asdict(self._preparation)
-        versions = [transformers.__version__, PIL.__version__]
-        digest.update(json.dumps([settings, versions], default=str, sort_keys=True).encode())
-        return digest.hexdigest()
+        vision = (
+            (name, parameter)
+            for name, parameter in sorted(backbone.named_parameters())
+            if backbones.part_of(name) == "vision"
+        )
+        settings = {
+            "weights": sha256_of(vision),
+            "encoder": backbone.config.vision_config.to_dict(),
+            "preparation": asdict(self._preparation),
+            "device": next(backbone.visual.parameters()).device.type,
+            "versions": [transformers.__version__, PIL.__version__, torch.__version__],
+        }
+        text = json.dumps(settings, default=str, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
-    def _refuse_too_large(self, pictures: Sequence[Picture]) -> None:
-        """Raises ConfigError if the pictures need more room than is allowed or free."""
+    def _refuse_too_large(self, pictures: Sequence[Picture], *, room: float) -> None:
+        """Raises ConfigError if the pictures need more bytes than are allowed or free."""
         needed = self.num_bytes(pictures)
-        allowed = self._config.max_gib * _GIB
-        if self._config.keep == "disk":
-            make_folder(self._folder)
-            allowed = min(allowed, _room(self._folder))
+        allowed = min(self._config.max_gib * _GIB, room)
         if needed > allowed:
             raise ConfigError(
                 "picture-cache-too-large",
@@ -224,15 +239,18 @@ def _shard_name(pictures: Sequence[Picture], *, key: str) -> str:
     return hashlib.sha256(f"{key}{names}".encode()).hexdigest()[:32]
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        verify_manifest(path)
-    except CheckpointError:
-        return False
-    return True
-
-
-def _room(folder: Path) -> int:
-    """Bytes free for the cache, with what it holds already."""
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _room(folder: Path, *, for_paths: Iterable[Path]) -> int:
+    """Bytes free on the folder's disk, with those that these paths take already."""
+    kept = (path / _SHARD for path in for_paths)
+    held = sum(path.stat().st_size for path in kept if path.exists())
     return shutil.disk_usage(folder).free + held
+
+
+def free_memory() -> float:
+    """Bytes that the system says it can give; infinite where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    [found] = [line.split()[1] for line in lines if line.startswith("MemAvailable:")] or ["inf"]
+    return float(found) * 1024

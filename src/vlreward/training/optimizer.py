@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vlreward.training.config import OptimizerConfig, StageConfig
-from vlreward.training.embedding_adamw import EmbeddingAdamW, has_sparse_gradient
+from vlreward.training.embedding_adamw import EmbeddingAdamW, weights_with_sparse_gradients
 from vlreward.training.sharding import whole
 
 _STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "touched")
@@ -33,7 +33,7 @@ class MasterOptimizer:
             for name, p in self._parameters.items()
         }
         self._max_gradient_norm = config.max_gradient_norm
-        sparse = has_sparse_gradient(network)
+        sparse = weights_with_sparse_gradients(network)
         self._sparse = [self._masters[n] for n, p in self._parameters.items() if p in sparse]
         self._optimizers = _build(self._masters, config, sparse=self._sparse)
         self._of = {
@@ -46,12 +46,15 @@ class MasterOptimizer:
     def collect_gradients(self) -> None:
         """Adds the parameters' gradients to the masters'; call it after each backward pass."""
         for name, parameter in self._parameters.items():
-            master = self._masters[name]
-            if master is parameter or parameter.grad is None:
+            if parameter.grad is None:
                 continue
-            gradient = parameter.grad.float()
-            master.grad = gradient if master.grad is None else master.grad + gradient
-            parameter.grad = None
+            if parameter.grad.is_sparse:  # one entry a row, or they pile up: one a token
+                parameter.grad = parameter.grad.coalesce()
+            master = self._masters[name]
+            if master is not parameter:
+                gradient = parameter.grad.float()
+                master.grad = gradient if master.grad is None else _sum(master.grad, gradient)
+                parameter.grad = None
 
     def step(self, learning_rate: float) -> float:
         """Clips and applies the collected gradients, clears them, and returns their norm.
@@ -78,8 +81,8 @@ class MasterOptimizer:
         values = [g.values() if g.is_sparse else g for g in gradients]
         norm = whole(nn.utils.get_total_norm(values))
         factor = (self._max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)
-        for value in values:
-            value.mul_(factor)
+        if values:
+            torch._foreach_mul_(values, factor)
         return float(norm)
 
     def state(self) -> dict[str, Tensor]:
@@ -114,11 +117,23 @@ class MasterOptimizer:
                 parameter.copy_(self._masters[name])
 
 
+def _sum(one: Tensor, other: Tensor) -> Tensor:
+    """Of gradients, each dense or sparse."""
+    if one.is_sparse and not other.is_sparse:  # torch adds sparse to dense only
+        return other + one
+    total = one + other
+    return total.coalesce() if total.is_sparse else total
+
+
 def _build(
     masters: Mapping[str, nn.Parameter], config: OptimizerConfig, *, sparse: Sequence[nn.Parameter]
 ) -> tuple[torch.optim.Optimizer, ...]:
     by_rows = set(sparse)
-    turned = [p for n, p in masters.items() if config.muon and _is_hidden_matrix(n, p)]
+    turned = [
+        p
+        for n, p in masters.items()
+        if config.muon and p not in by_rows and _is_hidden_matrix(n, p)
+    ]
     others = [p for p in masters.values() if p not in {*by_rows, *turned}]
     betas = (config.beta1, config.beta2)
     optimizers: list[torch.optim.Optimizer] = [

@@ -29,6 +29,7 @@ from vlreward.training.setup import (
     RunData,
     build_model,
     find_sources,
+    is_selected,
     load_finished,
     read_data,
 )
@@ -64,8 +65,9 @@ def train(
 
     def prepare(context: RunContext) -> RewardTask:
         model = _prepare_model(config, context)
+        cache = _picture_cache(config, model, context)
         data = _read_pairs(config, model, context)
-        encoded = _encode_pictures(config, model, data, context)
+        encoded = None if cache is None else _encode_pictures(config, cache, data, context)
         processes = context.processes
         if processes.mesh is not None:
             shard(model.checkpoint.network, processes.mesh)
@@ -177,21 +179,31 @@ def _read_pairs(config: TrainConfig, model: RewardModel, context: RunContext) ->
     return data
 
 
-def _encode_pictures(
-    config: TrainConfig, model: RewardModel, data: RunData, context: RunContext
-) -> Mapping[str, Tensor] | None:
-    """The training pairs' pictures, encoded ahead if that is wanted and there are any."""
-    pictures = pictures_of(data.train.pairs)
-    if config.pictures.keep == "nowhere" or not pictures:
+def _picture_cache(
+    config: TrainConfig, model: RewardModel, context: RunContext
+) -> PictureCache | None:
+    """What encodes pictures ahead, on the run's device, if that is wanted."""
+    if config.pictures.keep == "nowhere":
         return None
-    processes = context.processes
-    cache = PictureCache(model, config.pictures, folder=context.folder.path, processes=processes)
+    folder, processes = context.folder.path, context.processes
+    cache = PictureCache(model, config.pictures, folder=folder, processes=processes)
+    model.checkpoint.network.backbone.visual.to(processes.device)
+    return cache
+
+
+def _encode_pictures(
+    config: TrainConfig, cache: PictureCache, data: RunData, context: RunContext
+) -> Mapping[str, Tensor] | None:
+    """The pictures of the pairs that a stage trains on, encoded ahead, if there are any."""
+    used = [pair for pair in data.train.pairs if any(is_selected(pair, s) for s in config.stages)]
+    pictures = pictures_of(used)
+    if not pictures:
+        return None
     gib = cache.num_bytes(pictures) / 2**30
     context.progress.say(
         f"{len(pictures)} pictures are encoded once and kept in {config.pictures.keep}: "
         f"{gib:.2f} GiB."
     )
-    model.checkpoint.network.backbone.visual.to(processes.device)
     with context.progress.phase("Encoding pictures", total=len(pictures)) as advance:
 
         def after_picture() -> None:

@@ -8,10 +8,9 @@ any number of processes reads either.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,15 @@ from typing import NamedTuple
 import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vlreward.durable import AtomicFolder, verify_manifest
+from vlreward.durable import AtomicFolder, is_whole, verify_manifest
 from vlreward.errors import CheckpointError, VlrewardError
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.processes import ALONE, Processes
-from vlreward.training.sharding import is_sharded, read_tensors, whole, write_tensors
+from vlreward.training.sharding import is_sharded, read_tensors, write_tensors
+from vlreward.training.tensors import save_tensors, sha256_of
 
 _MODEL = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -78,13 +78,8 @@ class FixedWeights(NamedTuple):
         """Those of these names, or None if there are none."""
         if not names:
             return None
-        digest = hashlib.sha256()
-        for name, tensor in model.state_dict().items():
-            if name in names:
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                data = whole(tensor).cpu().contiguous().view(torch.uint8)
-                digest.update(data.numpy().data)
-        return cls(frozenset(names), digest.hexdigest())
+        found = ((name, t) for name, t in model.state_dict().items() if name in names)
+        return cls(frozenset(names), sha256_of(found))
 
 
 class Restored(NamedTuple):
@@ -112,7 +107,7 @@ def save_state(
     too, and a damaged one of this very position is written anew.
     """
     target = folder / f"{_PREFIX}{position.step:08d}-{position.stage:02d}"
-    if not processes.from_first(lambda: _is_whole(target)):
+    if not processes.from_first(lambda: is_whole(target)):
         if processes.is_first:
             shutil.rmtree(target, ignore_errors=True)
         with processes.entered_by_first(AtomicFolder(target)) as unfinished:
@@ -122,8 +117,8 @@ def save_state(
             if is_sharded(model):
                 write_tensors(unfinished, {**weights, **moments})
             else:
-                save_file(_on_host(weights), unfinished / _MODEL)
-                save_file(_on_host(moments), unfinished / _OPTIMIZER)
+                save_tensors(weights, unfinished / _MODEL)
+                save_tensors(moments, unfinished / _OPTIMIZER)
             if processes.is_first:
                 _write_rest(unfinished, position, fixed)
     if processes.is_first:
@@ -131,12 +126,8 @@ def save_state(
     return target
 
 
-def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
 def _write_rest(folder: Path, position: Position, fixed: FixedWeights | None) -> None:
-    save_file(_random_state(), folder / _RANDOM)
+    save_tensors(_random_state(), folder / _RANDOM)
     (folder / _POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
     if fixed is not None:
         sums = json.dumps({"sha256": fixed.sha256})
@@ -182,14 +173,6 @@ def _random_state() -> dict[str, Tensor]:
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        verify_manifest(path)
-    except CheckpointError:
-        return False
-    return True
 
 
 def _load(path: Path, *, like: nn.Module) -> SavedState:

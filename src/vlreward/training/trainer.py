@@ -12,7 +12,13 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from vlreward.durable import write_json_atomically
-from vlreward.errors import ConfigError, DataError, Interrupted, VlrewardError
+from vlreward.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    VlrewardError,
+)
 from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
 from vlreward.training.board import Board
@@ -94,19 +100,33 @@ class Trainer(Generic[Result]):
         self._rewind(skipped)
 
     def _load_weights(self, saved: SavedState) -> None:
-        """Raises ConfigError if what the checkpoint leaves out is not what it was."""
+        """Raises ConfigError if what the checkpoint leaves out is not what it was, CheckpointError
+        if what it holds is of another model.
+        """
         fixed = self._fixed
         if saved.fixed_sha256 != (fixed.sha256 if fixed else None):
             raise ConfigError(
                 "base-model-differs",
                 value="other weights than this run was started with",
-                place="model.path",
+                place="model.path, model.scratch",
                 expected="the base model that the run's adapters were trained on",
                 mend="Bring it back (on the hub, by model.revision), or start a new run elsewhere.",
             )
         left_out = fixed.names if fixed else frozenset()
-        found = self.task.network.load_state_dict(saved.model, strict=False)
-        assert not found.unexpected_keys and set(found.missing_keys) == left_out, found
+        network = self.task.network
+        expected = {n: t.shape for n, t in network.state_dict().items() if n not in left_out}
+        found = {n: t.shape for n, t in saved.model.items()}
+        differing = sorted(n for n in expected | found if expected.get(n) != found.get(n))
+        if differing:
+            raise CheckpointError(
+                "checkpoint-differs",
+                value=f"{len(differing)} weights of other names or shapes, first {differing[0]}",
+                place=str(self._checkpoints),
+                expected="the weights of this model",
+                mend="Take the versions of transformers and peft that the run was started with "
+                "(command.json lists them), or start a new run elsewhere.",
+            )
+        network.load_state_dict(saved.model, strict=False)
 
     @cached_property
     def _fixed(self) -> FixedWeights | None:
