@@ -124,7 +124,8 @@ def _train(arguments: list[str]) -> int:
 
     train(config, command=_command("train", arguments))
     output = Path(config.output)
-    print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}.")
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started
+        print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}.")
     return 0
 
 

@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from vlreward.durable import write_manifest
+from vlreward.errors import ConfigError
 from vlreward.training.config import OptimizerConfig
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.state import (
@@ -197,3 +200,52 @@ def test_a_damaged_later_checkpoint_never_costs_a_valid_one_its_place(tmp_path: 
     assert names(tmp_path) == ["step-00000003-00"]
     saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
     assert saved is not None and saved.position.step == 3 and skipped == []
+
+
+@pytest.mark.parametrize("num_damages", [60, pytest.param(2000, marks=pytest.mark.slow)])
+def test_whatever_is_damaged_the_checkpoint_before_it_is_used(
+    tmp_path: Path, num_damages: int
+) -> None:
+    """Truncated anywhere, a bit flipped anywhere, a file missing or added, in any of its files."""
+    trainee = Trainee(steps=2)
+    trainee.save(tmp_path, at(2))
+    whole = trainee.save(tmp_path, at(4))
+    files = {path.name: path.read_bytes() for path in whole.iterdir()}
+    random = Random(num_damages)
+    for _ in range(num_damages):
+        name = random.choice(sorted(files))
+        data = bytearray(files[name])
+        at_byte = random.randrange(len(data))
+        kind = random.choice(["cut", "flip", "missing", "extra"])
+        if kind == "flip":
+            data[at_byte] ^= 1 << random.randrange(8)
+        (whole / name).write_bytes(bytes(data[:at_byte] if kind == "cut" else data))
+        if kind == "missing":
+            (whole / name).unlink()
+        if kind == "extra":
+            (whole / "more").write_bytes(b"")
+        saved, skipped = load_newest(tmp_path, like=nn.Linear(3, 2))
+        if name == "manifest.json" and kind == "flip" and not skipped:
+            assert saved is not None and saved.position.step == 4  # white space of its JSON
+        else:
+            assert saved is not None and saved.position.step == 2, (name, kind, at_byte)
+            assert len(skipped) == 1 and skipped[0].startswith(whole.name)
+        (whole / "more").unlink(missing_ok=True)
+        (whole / name).write_bytes(files[name])
+
+
+def test_a_disk_that_is_full_leaves_the_checkpoint_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainee = Trainee(steps=1)
+    trainee.save(tmp_path, at(2))
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("vlreward.training.tensors.save_file", full)
+    with pytest.raises(ConfigError) as refused:
+        trainee.save(tmp_path, at(4))
+    assert refused.value.code == "output-not-writable"
+    assert "No space left" in str(refused.value)
+    assert names(tmp_path) == ["step-00000002-00"]

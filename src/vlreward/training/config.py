@@ -16,6 +16,8 @@ from vlreward.modeling.config import ModelConfig, ScratchConfig
 from vlreward.sources.config import SourceConfig
 
 Selection = Literal["multimodal", "text", "all"]
+Metric = Literal["accuracy", "loss"]
+"""What a validation measures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +134,10 @@ class RunConfig:
     """Steps between two lines of `events.jsonl`."""
     validate_every_steps: int = 0
     """Steps between two validations; 0 validates at the end of each stage only."""
+    best_by: Metric | None = None
+    """Export the weights that validated best by this, instead of the last ones."""
+    patience: int = 0
+    """End a stage when so many validations in a row were no better by `best_by`; 0 never does."""
     save_every_steps: int = 500
     """Steps between two checkpoints; one is also written at the end of each stage."""
     keep_checkpoints: int = 2
@@ -147,6 +153,10 @@ class RunConfig:
         require(0 <= self.seed < 2**32, place="seed", value=self.seed, expected="[0, 2**32)")
         every = self.validate_every_steps
         require(every >= 0, place="validate_every_steps", value=every, expected="0 or more")
+        require(self.patience >= 0, place="patience", value=self.patience, expected="0 or more")
+        holds = not self.patience or (self.best_by is not None and every > 0)
+        expected = "0 without best_by and validate_every_steps"
+        require(holds, place="patience", value=self.patience, expected=expected)
         for index, stage in enumerate(self.stages):
             _check_stage(stage, place=f"stages.{index}")
 
@@ -175,6 +185,9 @@ class TrainConfig(RunConfig):
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         require(bool(self.data), place="data", value="none", expected="at least one source")
+        holds = self.best_by is None or bool(self.validation)
+        expected = "unset without validation data"
+        require(holds, place="best_by", value=self.best_by, expected=expected)
         share = self.max_refused_share
         require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
 
@@ -202,6 +215,8 @@ class PretrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
+        best = self.best_by
+        require(best != "loss", place="best_by", value=best, expected="accuracy, or unset")
         number = len(self.stages)
         require(number >= 2, place="stages", value=number, expected="one to name, one to answer")
         for name, low in (

@@ -44,6 +44,8 @@ class TrainerFitter:
             data=(SourceConfig(path=str(data)),),
             validation=(),
             validate_every_steps=0,
+            best_by=None,
+            patience=0,
             stages=_stages_with_pairs(self.recipe.stages, pairs) or self.recipe.stages,
             output=str(folder / "run"),
             seed=seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +21,11 @@ from vlreward.errors import (
 )
 from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
+from vlreward.training.best import best_step, num_since_best
 from vlreward.training.board import Board
 from vlreward.training.config import RunConfig
 from vlreward.training.embedding_adamw import sparse_gradients
-from vlreward.training.loop import StagePlan, StepMetrics, run_stage
+from vlreward.training.loop import Objective, StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.plots import draw_curves
 from vlreward.training.processes import Processes
@@ -173,18 +174,34 @@ class Trainer(Generic[Result]):
         self._say_stage(plan)
         with self._saved_if_interrupted(optimizer):
             self._validate_if_due(plan)  # a signal may have stopped the one of the last step
-        with self.progress.phase(
-            f"Stage {plan.stage.name}", total=plan.num_steps, done=self.position.stage_step
-        ) as advance:
+        if not self._has_stalled():
+            self._make_steps(objective, optimizer, plan)
+        with self._saved_if_interrupted(optimizer):
+            self._validate()
+        self.position = self.position.at_next_stage()
+        self._save(None)
+
+    def _make_steps(
+        self, objective: Objective[Any, Any], optimizer: MasterOptimizer, plan: StagePlan[Any]
+    ) -> None:
+        """A stage's steps that are left, to its end or until it gets no better."""
+        with (
+            self.progress.phase(
+                f"Stage {plan.stage.name}", total=plan.num_steps, done=self.position.stage_step
+            ) as advance,
+            suppress(_Stalled),
+        ):
 
             def after_step(metrics: StepMetrics) -> None:
                 self.position = self.position.after_step()
                 advance(f"loss {metrics.loss:.3f}  accuracy {metrics.means['accuracy']:.2f}")
                 self._note_step(metrics)
                 with self._saved_if_interrupted(optimizer):
-                    self._validate_if_due(plan)
+                    was_due = self._validate_if_due(plan)
                     self.check_signals()
                 is_last = self.position.stage_step == plan.num_steps
+                if was_due and self._has_stalled():
+                    raise _Stalled
                 if self.position.step % self.config.save_every_steps == 0 and not is_last:
                     self._save(optimizer)
 
@@ -196,10 +213,17 @@ class Trainer(Generic[Result]):
                 after_step=after_step,
                 processes=self.processes,
             )
-        with self._saved_if_interrupted(optimizer):
-            self._validate()
-        self.position = self.position.at_next_stage()
-        self._save(None)
+
+    def _has_stalled(self) -> bool:
+        """Whether the stage's last validations were no better than one before."""
+        if self.config.best_by is None or not self.config.patience:
+            return False
+        number = num_since_best(
+            self.folder.read_events(),
+            by=self.config.best_by,
+            after_step=self.position.step - self.position.stage_step,
+        )
+        return number >= self.config.patience
 
     @contextmanager
     def _saved_if_interrupted(self, optimizer: MasterOptimizer) -> Iterator[None]:
@@ -241,11 +265,14 @@ class Trainer(Generic[Result]):
         if self.board is not None:
             self.board.add("train", self.position.step, values)
 
-    def _validate_if_due(self, plan: StagePlan[Any]) -> None:
+    def _validate_if_due(self, plan: StagePlan[Any]) -> bool:
+        """Whether it was, within a stage; at the end of one there is always one."""
         every = self.config.validate_every_steps
         step = self.position.stage_step
-        if every and step % every == 0 and 0 < step < plan.num_steps:
+        is_due = bool(every) and step % every == 0 and 0 < step < plan.num_steps
+        if is_due:
             self._validate()
+        return is_due
 
     @contextmanager
     def _units(self, title: str, *, total: int | None = None) -> Iterator[Callable[[], None]]:
@@ -260,26 +287,61 @@ class Trainer(Generic[Result]):
 
     def _validate(self) -> None:
         step, num_units = self.position.step, self.task.num_to_validate(self.position.stage)
-        if not num_units or self._has_event("validation", step=step):
+        if not num_units:
+            return
+        if self._has_event("validation", step=step):
+            self._keep_if_best()  # a kill may have come in between
             return
         with self._units("Validating", total=num_units) as advance:
             measured = self.task.validate(self.position.stage, advance=advance)
         self.folder.append_event("validation", step=step, **measured.fields)
         if self.board is not None:
             self.board.add("validation", step, measured.curves)
+        self._keep_if_best()
         self._draw_curves()
         self.progress.say(f"Step {step}: {measured.said}")
 
-    def _save(self, optimizer: MasterOptimizer | None) -> None:
+    def _keep_if_best(self) -> None:
+        """Keeps the weights if no validation was better than that of this step."""
+        by = self.config.best_by
+        if by and best_step(self.folder.read_events(), by=by) == self.position.step:
+            self._save(None, folder=self._best, keep=1)
+
+    def _save(
+        self,
+        optimizer: MasterOptimizer | None,
+        *,
+        folder: Path | None = None,
+        keep: int | None = None,
+    ) -> None:
         save_state(
-            self._checkpoints,
+            folder or self._checkpoints,
             self.position,
             model=self.task.network,
             optimizer=optimizer,
-            keep=self.config.keep_checkpoints,
+            keep=keep or self.config.keep_checkpoints,
             fixed=self._fixed,
             processes=self.processes,
         )
+
+    def _take_best(self) -> int:
+        """Goes back to the weights that validated best, if they are wanted; the step of those."""
+        by = self.config.best_by
+        best = None if by is None else best_step(self.folder.read_events(), by=by)
+        if best is None or best == self.position.step:
+            return self.position.step
+        saved, skipped = load_newest(self._best, like=self.task.network, processes=self.processes)
+        if saved is None or saved.position.step != best:
+            raise CheckpointError(
+                "best-missing",
+                value="; ".join(skipped) or "nothing",
+                place=str(self._best),
+                expected=f"the weights of step {best}, which validated best",
+                mend="Export a checkpoint instead, or train with best_by unset in a new folder.",
+            )
+        self._load_weights(saved)
+        self.progress.say(f"Step {best} validated best by {by}: its weights are exported.")
+        return best
 
     def _draw_curves(self) -> None:
         events = self.folder.read_events()
@@ -288,14 +350,20 @@ class Trainer(Generic[Result]):
 
     def _export(self) -> Result:
         """Writes model, metrics and curves."""
+        exported_step = self._take_best()
         self.task.network.eval()
         with self._units("Exporting") as advance:
             result = self.task.export(self.folder.path / "model", advance=advance)
-        metrics: dict[str, Any] = {"steps": self.position.step, **self.task.describe_data()}
+        metrics: dict[str, Any] = {
+            "steps": self.position.step,
+            "exported_step": exported_step,
+            **self.task.describe_data(),
+        }
         validations = [
             event.fields for event in self.folder.read_events() if event.kind == "validation"
         ]
-        metrics["validation"] = dict(validations[-1]) if validations else None
+        of_export = [one for one in validations if one["step"] == exported_step]
+        metrics["validation"] = dict(of_export[-1]) if of_export else None
         if self.processes.is_first:
             write_json_atomically(self.folder.path / "metrics.json", metrics)
         self._draw_curves()
@@ -305,3 +373,11 @@ class Trainer(Generic[Result]):
     @property
     def _checkpoints(self) -> Path:
         return self.folder.path / "checkpoints"
+
+    @property
+    def _best(self) -> Path:
+        return self.folder.path / "best"
+
+
+class _Stalled(Exception):
+    """A stage gets no better."""
