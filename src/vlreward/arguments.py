@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from vlreward.errors import require
 from vlreward.modeling.config import Layout
 from vlreward.sources.config import ExportForm, SourceConfig
 
@@ -40,6 +41,60 @@ class ScoreArguments:
     layout: Layout = "auto"
     """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
     where the backbone allows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorArguments:
+    """Say whether a training run fits the hardware, and how long it takes."""
+
+    model: tyro.conf.Positional[str] = "Qwen/Qwen2.5-VL-7B-Instruct"
+    """A model folder or hub name, of which the configuration is enough."""
+    revision: str | None = None
+    """Hub revision of the model."""
+    num_pairs: int = 190_000
+    """Pairs to train on (the paper's)."""
+    epochs: int = 2
+    """Times each pair is used."""
+    batch_size: int = 64
+    """Pairs a step."""
+    prompt_tokens: int = 150
+    """Of a prompt's text."""
+    picture_tokens: int = 1280
+    """Of a prompt's pictures: one for each 28 by 28 pixels with Qwen2.5-VL."""
+    answer_tokens: int = 250
+    """Of an answer."""
+    token_budget: int = 16384
+    """Most tokens of a packed row."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the backbone's weights."""
+    lora_rank: int = 0
+    """Rank of adapters; 0 trains the weights."""
+    gradient_checkpointing: bool = False
+    """Recompute layers in the backward pass."""
+    encoded_ahead: bool = False
+    """Pictures go through the encoder before the first step (`pictures.keep`)."""
+    num_devices: int = 1
+    """Devices, with a process each."""
+    device_gib: float = 80.0
+    """Memory of a device in GiB."""
+    tflops: float = 989.0
+    """Operations a second of a device, in 10¹²: those of an H100 in bfloat16, as published."""
+    utilisation: float = 0.4
+    """Which share of them a run gets; an assumption."""
+    json: bool = False
+    """Print JSON."""
+
+    def __post_init__(self) -> None:
+        low = {"lora_rank": 0, "picture_tokens": 0}
+        for name in (
+            *("num_pairs", "epochs", "batch_size", "prompt_tokens", "picture_tokens"),
+            *("answer_tokens", "token_budget", "lora_rank", "num_devices"),
+        ):
+            value, least = getattr(self, name), low.get(name, 1)
+            require(value >= least, place=name, value=value, expected=f"{least} or more")
+        for name in ("device_gib", "tflops", "utilisation"):
+            value = getattr(self, name)
+            require(value > 0, place=name, value=value, expected="above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import tyro
 from vlreward import __version__
 from vlreward.arguments import (
     DemoArguments,
+    DoctorArguments,
     ExportArguments,
     MiniatureBaseArguments,
     MiniatureCurateArguments,
@@ -41,6 +43,7 @@ vlreward: build, judge and use reward models for vision-language models.
                                      or three-stages
   vlreward eval --benchmark … --model … --output …
                                      evaluate reward models and judges; --compare RUN RUN compares
+  vlreward doctor MODEL              say what memory and time training takes, before it is begun
   vlreward show ID RUN               say why a pair is in a curated set, or is not
   vlreward miniature base            train a small VLM from scratch on the miniature world
   vlreward miniature reward          train a reward model from it
@@ -126,6 +129,15 @@ def _train(arguments: list[str]) -> int:
     output = Path(config.output)
     if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started
         print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}.")
+    return 0
+
+
+def _doctor(arguments: list[str]) -> int:
+    given = tyro.cli(DoctorArguments, args=arguments, prog="vlreward doctor")
+    from vlreward.workflows.doctor import describe, examine
+
+    found = examine(given)
+    print(json.dumps(found, indent=2) if given.json else describe(given, found))
     return 0
 
 
@@ -308,6 +320,7 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "export": _export,
     "curate": _curate,
     "eval": _eval,
+    "doctor": _doctor,
     "show": _show,
     "miniature": _miniature,
 }

@@ -274,19 +274,19 @@ def _architecture(config: PreTrainedConfig) -> str:
     return full_model_class(config).__name__
 
 
-def read_config(folder: Path) -> PreTrainedConfig:
+def read_config(folder: Path, *, needs_weights: bool = True) -> PreTrainedConfig:
     """The configuration of a model of a kind that can be a backbone.
 
     Raises ConfigError for another kind, and as `read_any_config` does.
     """
-    config = read_any_config(folder)
+    config = read_any_config(folder, needs_weights=needs_weights)
     backbones.is_vision_language(config)
     return config
 
 
-def read_any_config(folder: Path) -> PreTrainedConfig:
+def read_any_config(folder: Path, *, needs_weights: bool = True) -> PreTrainedConfig:
     """The configuration of a model folder that asks for no code; raises CheckpointError."""
-    check_folder(folder)
+    check_folder(folder, needs_weights=needs_weights)
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -33,7 +33,17 @@ def find_model_folder(path_or_name: str, *, revision: str | None = None) -> Path
     return _fetched(path_or_name, revision=revision) if folder is None else folder
 
 
-def find_local_folder(path_or_name: str, *, revision: str | None = None) -> Path | None:
+def find_config_folder(path_or_name: str, *, revision: str | None = None) -> Path:
+    """As `find_model_folder`, but its configuration is enough, and no more is fetched."""
+    folder = find_local_folder(path_or_name, revision=revision, needs_weights=False)
+    if folder is not None:
+        return folder
+    return _fetched(path_or_name, revision=revision, needs_weights=False)
+
+
+def find_local_folder(
+    path_or_name: str, *, revision: str | None = None, needs_weights: bool = True
+) -> Path | None:
     """As `find_model_folder`, but None for a name that only a hub can know."""
     folder = Path(path_or_name).expanduser()
     if not folder.is_dir():
@@ -47,7 +57,7 @@ def find_local_folder(path_or_name: str, *, revision: str | None = None) -> Path
                 expected=f"none, as {path_or_name} lies on this machine",
                 mend="Leave it out, or give the hub name.",
             )
-        check_folder(folder)
+        check_folder(folder, needs_weights=needs_weights)
         return folder
     if folder.is_absolute() or path_or_name.startswith(".") or path_or_name.count("/") != 1:
         raise CheckpointError(
@@ -61,12 +71,13 @@ def find_local_folder(path_or_name: str, *, revision: str | None = None) -> Path
     return None
 
 
-def _fetched(name: str, *, revision: str | None) -> Path:
+def _fetched(name: str, *, revision: str | None, needs_weights: bool = True) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    patterns = _HUB_PATTERNS if needs_weights else ["config.json"]
     try:
-        found = snapshot_download(name, revision=revision, allow_patterns=_HUB_PATTERNS)
+        found = snapshot_download(name, revision=revision, allow_patterns=patterns)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
@@ -76,11 +87,11 @@ def _fetched(name: str, *, revision: str | None) -> Path:
             expected="a local folder, or a hub repository that can be reached",
             mend=f"{reason.rstrip('.')}. Download it elsewhere and give the folder's path.",
         ) from error
-    check_folder(Path(found))
+    check_folder(Path(found), needs_weights=needs_weights)
     return Path(found)
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, *, needs_weights: bool = True) -> None:
     """Refuses a folder that asks for remote code or whose files lie outside it.
 
     In the hub's own cache files are links into the `blobs` beside the `snapshots`; no other link
@@ -107,7 +118,8 @@ def check_folder(folder: Path) -> None:
     if folder.resolve().parent.name == "snapshots":
         homes.add((folder.resolve().parent.parent / "blobs").resolve())
     read = {path for pattern in _HUB_PATTERNS for path in folder.glob(pattern)}
-    for path in sorted(read.union(shard_paths(folder))):
+    weights = shard_paths(folder) if needs_weights else []
+    for path in sorted(read.union(weights)):
         if homes.isdisjoint(path.resolve().parents):
             raise CheckpointError(
                 "model-file-outside",

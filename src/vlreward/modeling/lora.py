@@ -29,7 +29,7 @@ def add_adapters(backbone: PreTrainedModel, config: ModelConfig) -> None:
     there is nothing to adapt.
     """
     peft: Any = import_extra("peft", extra="lora")
-    layers = _linear_layers(backbone)
+    layers = linear_layers(backbone)
     if not layers:
         raise ConfigError(
             "lora-impossible",
@@ -73,7 +73,7 @@ def merge_adapters(backbone: PreTrainedModel) -> None:
         last_layer.compute_only_where_read(backbone)
 
 
-def _linear_layers(backbone: PreTrainedModel) -> list[str]:
+def linear_layers(backbone: PreTrainedModel) -> list[str]:
     """Names of the language model's linear layers."""
     decoder = backbone.get_decoder()
     of_decoder = set(decoder.modules())
