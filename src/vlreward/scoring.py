@@ -164,9 +164,11 @@ class RewardModel:
         while window := list(islice(source, COMPARISONS_AT_A_TIME)):
             yield from self._score_window(window)
 
-    def save(self, folder: str | Path, *, layout: FolderLayout = "value-head") -> None:
+    def save(
+        self, folder: str | Path, *, layout: FolderLayout = "value-head", card: str | None = None
+    ) -> None:
         """Writes the model; see `vlreward.modeling.checkpoints.save_checkpoint`."""
-        save_checkpoint(self.checkpoint, Path(folder), layout=layout)
+        save_checkpoint(self.checkpoint, Path(folder), layout=layout, card=card)
 
     def with_settings(self, settings: RewardSettings) -> RewardModel:
         """The same network with other settings on record."""

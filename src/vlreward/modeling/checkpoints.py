@@ -40,6 +40,7 @@ FolderLayout = Literal["value-head", "sequence-classification"]
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 SETTINGS_FILE = "vlreward.json"
+CARD_FILE = "README.md"
 _MAX_LENGTH_UNKNOWN = 32768  # Qwen2.5-VL's own: the largest pictures fit
 _VALUE_HEAD_PREFIX = "v_head."
 _SCORE_WEIGHT = "score.weight"
@@ -132,9 +133,15 @@ def load_checkpoint(
 
 
 def save_checkpoint(
-    checkpoint: RewardCheckpoint, folder: Path, *, layout: FolderLayout = "value-head"
+    checkpoint: RewardCheckpoint,
+    folder: Path,
+    *,
+    layout: FolderLayout = "value-head",
+    card: str | None = None,
 ) -> None:
     """Writes the folder whole or not at all; scores read back are equal in float32.
+
+    `card` is the text of its README.md.
 
     The sequence-classification layout has no bias: a linear head's bias is left out, which shifts
     all scores alike. Raises CheckpointError if the head is not linear there.
@@ -151,6 +158,8 @@ def save_checkpoint(
             settings = replace(settings, reward_mean=settings.reward_mean - bias)
         text = json.dumps(asdict(settings), indent=2)
         (unfinished / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+        if card is not None:
+            (unfinished / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 def save_base_model(checkpoint: RewardCheckpoint, folder: Path) -> None:

@@ -223,7 +223,13 @@ class PretrainTask:
             + "; ".join(f"{name} {share.accuracy:.2f}" for name, share in weakest[:5]),
         )
 
-    def export(self, folder: Path, *, advance: Callable[[], None]) -> Path:
+    def export(
+        self,
+        folder: Path,
+        *,
+        measured: Mapping[str, Any] | None,  # noqa: ARG002
+        advance: Callable[[], None],
+    ) -> Path:
         """The base model's folder, its weights rounded to bfloat16 as published ones are."""
         advance()
         if not folder.exists():

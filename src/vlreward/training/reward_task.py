@@ -18,6 +18,7 @@ from vlreward.modeling.lora import has_adapters, merge_adapters
 from vlreward.modeling.network import RewardNetwork
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
+from vlreward.training.card import model_card
 from vlreward.training.config import TrainConfig
 from vlreward.training.loop import StagePlan
 from vlreward.training.objectives import PairwiseLoss
@@ -111,17 +112,24 @@ class RewardTask:
             said=f"validation accuracy {overall.share} on {overall.share.num_all}.",
         )
 
-    def export(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
-        """The model with its training's settings on record, adapters merged, in the folder."""
+    def export(
+        self, folder: Path, *, measured: Mapping[str, Any] | None, advance: Callable[[], None]
+    ) -> RewardModel:
+        """The model with its training's settings and a card, adapters merged, in the folder."""
         if is_sharded(self.network):
-            return self._export_sharded(folder, advance=advance)
+            return self._export_sharded(folder, measured=measured, advance=advance)
         merge_adapters(self.network.backbone)
         model = self.model.with_settings(self._settings(advance))
         if not folder.exists():
-            model.save(folder)
+            model.save(folder, card=self._card(model.settings, measured))
         return model
 
-    def _export_sharded(self, folder: Path, *, advance: Callable[[], None]) -> RewardModel:
+    def _card(self, settings: RewardSettings, measured: Mapping[str, Any] | None) -> str:
+        return model_card(self.config, self.describe_data(), settings, measured)
+
+    def _export_sharded(
+        self, folder: Path, *, measured: Mapping[str, Any] | None, advance: Callable[[], None]
+    ) -> RewardModel:
         """Written by the first process, which gets all weights; then loaded by each."""
         settings = self._settings(advance)
         weights = weights_for_first(self.network, is_first=self.processes.is_first)
@@ -129,7 +137,7 @@ class RewardTask:
             model = build_model(self.config, device=torch.device("cpu"))
             model.checkpoint.network.load_state_dict(weights)
             merge_adapters(model.checkpoint.network.backbone)
-            model.with_settings(settings).save(folder)
+            model.with_settings(settings).save(folder, card=self._card(settings, measured))
         self.processes.wait()
         return load_finished(folder, config=self.config)
 

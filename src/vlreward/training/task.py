@@ -59,9 +59,12 @@ class Task(Protocol[Result_co]):
         """Measures the network in a stage; `advance` is called after each unit and may raise."""
         ...
 
-    def export(self, folder: Path, *, advance: Callable[[], None]) -> Result_co:
+    def export(
+        self, folder: Path, *, measured: Mapping[str, Any] | None, advance: Callable[[], None]
+    ) -> Result_co:
         """Writes the finished model to the folder, unless it is there; returns what a run gives.
 
+        `measured` are the fields of the validation of these weights, if there was one.
         `advance` is called after each unit of work and may raise.
         """
         ...

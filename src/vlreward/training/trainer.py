@@ -351,19 +351,20 @@ class Trainer(Generic[Result]):
     def _export(self) -> Result:
         """Writes model, metrics and curves."""
         exported_step = self._take_best()
+        validations = [e.fields for e in self.folder.read_events() if e.kind == "validation"]
+        of_export = [one for one in validations if one["step"] == exported_step]
+        measured = dict(of_export[-1]) if of_export else None
         self.task.network.eval()
         with self._units("Exporting") as advance:
-            result = self.task.export(self.folder.path / "model", advance=advance)
+            result = self.task.export(
+                self.folder.path / "model", measured=measured, advance=advance
+            )
         metrics: dict[str, Any] = {
             "steps": self.position.step,
             "exported_step": exported_step,
             **self.task.describe_data(),
+            "validation": measured,
         }
-        validations = [
-            event.fields for event in self.folder.read_events() if event.kind == "validation"
-        ]
-        of_export = [one for one in validations if one["step"] == exported_step]
-        metrics["validation"] = dict(of_export[-1]) if of_export else None
         if self.processes.is_first:
             write_json_atomically(self.folder.path / "metrics.json", metrics)
         self._draw_curves()

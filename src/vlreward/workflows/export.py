@@ -7,7 +7,12 @@ from typing import Literal
 
 import torch
 
-from vlreward.modeling.checkpoints import FolderLayout, load_checkpoint, save_checkpoint
+from vlreward.modeling.checkpoints import (
+    CARD_FILE,
+    FolderLayout,
+    load_checkpoint,
+    save_checkpoint,
+)
 from vlreward.modeling.folders import find_model_folder
 
 
@@ -19,11 +24,13 @@ def export_model(
     layout: FolderLayout,
     dtype: Literal["float32", "bfloat16", "float16"],
 ) -> None:
-    """Writes the folder whole or not at all; `model` is a folder or a hub name.
+    """Writes the folder whole or not at all, its card too; `model` is a folder or a hub name.
 
     Raises CheckpointError if the model cannot be used or the layout cannot hold it, and
     ConfigError if something lies at `output` already.
     """
     folder = find_model_folder(model, revision=revision)
     checkpoint = load_checkpoint(folder, dtype=getattr(torch, dtype))
-    save_checkpoint(checkpoint, output, layout=layout)
+    card = folder / CARD_FILE
+    text = card.read_text(encoding="utf-8") if card.exists() else None
+    save_checkpoint(checkpoint, output, layout=layout, card=text)

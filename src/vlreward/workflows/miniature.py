@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vlreward.durable import write_json_atomically, write_manifest, write_text_atomically
 from vlreward.errors import ConfigError, require
+from vlreward.modeling.checkpoints import CARD_FILE
 from vlreward.progress import Progress
 from vlreward.recipes.miniature import miniature, miniature_base
 from vlreward.runs import only_writer
@@ -176,7 +177,7 @@ def show(result: ExamResult, console: Console) -> None:
 
 def add_card(folder: Path, card: str) -> None:
     """Puts a card into a model's folder, whose manifest then holds it too."""
-    write_text_atomically(folder / "README.md", card)
+    write_text_atomically(folder / CARD_FILE, card)
     write_manifest(folder)
 
 
