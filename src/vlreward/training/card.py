@@ -69,7 +69,7 @@ def model_card(
         trained=_what_is_trained(config),
         num_stages=f"{len(config.stages)} stage{'s' * (len(config.stages) > 1)}",
         stages=_stages(config),
-        data=_sources(config.data),
+        data=_sources(config.data) + _weights(config.weights),
         num_pairs=f"{data['num_train_pairs']:,}",
         num_multimodal=f"{data['num_multimodal_pairs']:,}",
         num_tokens=f"{data['num_train_tokens']:,}",
@@ -139,6 +139,14 @@ def _sources(sources: Sequence[SourceConfig]) -> str:
         for one in sources
     ]
     return markdown.table(("data", "split", "revision", "rows"), rows)
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    """How often an epoch uses which source, where that is not once."""
+    if not weights:
+        return ""
+    said = ", ".join(f"{name} {weight:g} times" for name, weight in weights.items())
+    return f"\n\nAn epoch uses the pairs of {markdown.escape(said)}, all others once."
 
 
 def _source_name(source: SourceConfig) -> str:

@@ -18,6 +18,8 @@ from vlreward.sources.config import SourceConfig
 Selection = Literal["multimodal", "text", "all"]
 Metric = Literal["accuracy", "loss"]
 """What a validation measures."""
+_MOST_USES = 100.0
+"""A weight above this is a slip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,6 +176,9 @@ class TrainConfig(RunConfig):
     """Preference data to train on."""
     validation: tuple[SourceConfig, ...] = ()
     """Preference data to measure on; never trained on."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """How often an epoch uses the pairs of a source, by its name: twice with 2, every second one
+    with 0.5, none with 0. A source that is not named has 1."""
     model: ModelConfig = field(default_factory=ModelConfig)
     collation: CollationConfig = field(default_factory=CollationConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -188,6 +193,10 @@ class TrainConfig(RunConfig):
         holds = self.best_by is None or bool(self.validation)
         expected = "unset without validation data"
         require(holds, place="best_by", value=self.best_by, expected=expected)
+        for name, weight in self.weights.items():
+            holds = 0 <= weight <= _MOST_USES
+            expected = f"[0, {_MOST_USES:g}]"
+            require(holds, place=f"weights.{name}", value=weight, expected=expected)
         share = self.max_refused_share
         require(0 <= share <= 1, place="max_refused_share", value=share, expected="[0, 1]")
 

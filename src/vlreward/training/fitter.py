@@ -39,11 +39,13 @@ class TrainerFitter:
         data = folder / "pairs.parquet"
         if not data.exists():
             write_parquet(pairs, data)
+        known = {pair.origin.source for pair in pairs}
         config = replace(
             self.recipe,
             data=(SourceConfig(path=str(data)),),
             validation=(),
             validate_every_steps=0,
+            weights={name: weight for name, weight in self.recipe.weights.items() if name in known},
             best_by=None,
             patience=0,
             stages=_stages_with_pairs(self.recipe.stages, pairs) or self.recipe.stages,

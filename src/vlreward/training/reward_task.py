@@ -77,7 +77,7 @@ class RewardTask:
     def plan(self, stage: int) -> StagePlan[PreferencePair]:
         """The stage's pairs; those of one prompt stay together."""
         wanted = self.config.stages[stage]
-        pairs = select_pairs(self.data.train.pairs, wanted)
+        pairs = select_pairs(self.data.train.pairs, wanted, weights=self.config.weights)
         return StagePlan(
             stage=wanted,
             items=pairs,

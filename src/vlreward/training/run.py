@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -29,9 +30,9 @@ from vlreward.training.setup import (
     RunData,
     build_model,
     find_sources,
-    is_selected,
     load_finished,
     read_data,
+    select_pairs,
 )
 from vlreward.training.sharding import shard
 from vlreward.training.shared_folder import SharedRunFolder
@@ -195,8 +196,9 @@ def _encode_pictures(
     config: TrainConfig, cache: PictureCache, data: RunData, context: RunContext
 ) -> Mapping[str, Tensor] | None:
     """The pictures of the pairs that a stage trains on, encoded ahead, if there are any."""
-    used = [pair for pair in data.train.pairs if any(is_selected(pair, s) for s in config.stages)]
-    pictures = pictures_of(used)
+    pairs = data.train.pairs
+    used = (select_pairs(pairs, stage, weights=config.weights) for stage in config.stages)
+    pictures = pictures_of(chain.from_iterable(used))
     if not pictures:
         return None
     gib = cache.num_bytes(pictures) / 2**30

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -118,14 +119,26 @@ def read_data(
     _refuse_unless_enough(data.train, share=config.max_refused_share, folder=folder)
     if config.validation and not data.validation.pairs:
         raise _all_refused(data.validation.refused, folder=folder)
+    _refuse_unknown_weights(config.weights, data.train.pairs)
     for stage in config.stages:
-        select_pairs(data.train.pairs, stage)
+        select_pairs(data.train.pairs, stage, weights=config.weights)
     return data
 
 
-def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[PreferencePair]:
-    """The pairs a stage trains on; raises DataError if there are none."""
-    selected = [pair for pair in pairs if is_selected(pair, stage)]
+def select_pairs(
+    pairs: Sequence[PreferencePair], stage: StageConfig, *, weights: Mapping[str, float]
+) -> list[PreferencePair]:
+    """The pairs a stage trains on, each as often as its source's weight says.
+
+    Of a weight's fraction, that share of the source's pairs is used once more, which ones follows
+    from their ids. Raises DataError if there are none.
+    """
+    selected = [
+        pair
+        for pair in pairs
+        if is_selected(pair, stage)
+        for _ in range(_num_uses(pair, weights.get(pair.origin.source, 1.0)))
+    ]
     if not selected:
         raise DataError(
             "stage-without-pairs",
@@ -140,6 +153,26 @@ def select_pairs(pairs: Sequence[PreferencePair], stage: StageConfig) -> list[Pr
 def is_selected(pair: PreferencePair, stage: StageConfig) -> bool:
     """Whether a stage trains on the pair."""
     return stage.select == "all" or pair.has_pictures == (stage.select == "multimodal")
+
+
+def _num_uses(pair: PreferencePair, weight: float) -> int:
+    """How often an epoch uses a pair of a source with this weight."""
+    drawn = int(hashlib.sha256(f"use {pair.id}".encode()).hexdigest()[:8], 16) / 16**8
+    return math.floor(weight) + (drawn < weight % 1)
+
+
+def _refuse_unknown_weights(weights: Mapping[str, float], pairs: Sequence[PreferencePair]) -> None:
+    """Raises ConfigError for a weight of a source that no pair has."""
+    known = sorted({pair.origin.source for pair in pairs})
+    for name in weights:
+        if name not in known:
+            raise ConfigError(
+                "weight-of-no-source",
+                value=name,
+                place="weights",
+                expected=f"a source of the training pairs: {', '.join(known)[:300]}",
+                mend="Correct the name; a source is called what its rows or its `name` say.",
+            )
 
 
 def _build_checkpoint(model: ModelConfig) -> RewardCheckpoint:
