@@ -158,4 +158,8 @@ def _num_bins(number: int) -> int:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
+    """The name without its middle, if it is long: both ends may tell it from others."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = _LONGEST_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
