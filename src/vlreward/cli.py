@@ -134,10 +134,32 @@ def _train(arguments: list[str]) -> int:
 
 def _doctor(arguments: list[str]) -> int:
     given = tyro.cli(DoctorArguments, args=arguments, prog="vlreward doctor")
-    from vlreward.workflows.doctor import describe, examine
+    from vlreward.modeling.config import ModelConfig
+    from vlreward.training.footprint import Workload
+    from vlreward.workflows.doctor import Hardware, describe, examine
 
-    found = examine(given)
-    print(json.dumps(found, indent=2) if given.json else describe(given, found))
+    found = examine(
+        ModelConfig(
+            path=given.model,
+            revision=given.revision,
+            dtype=given.dtype,
+            lora_rank=given.lora_rank,
+            gradient_checkpointing=given.gradient_checkpointing,
+        ),
+        Workload(
+            batch_size=given.batch_size,
+            prompt_tokens=given.prompt_tokens,
+            picture_tokens=given.picture_tokens,
+            answer_tokens=given.answer_tokens,
+            token_budget=given.token_budget,
+            num_processes=given.num_devices,
+            encoded_ahead=given.encoded_ahead,
+        ),
+        Hardware(device_gib=given.device_gib, tflops=given.tflops, utilisation=given.utilisation),
+        num_pairs=given.num_pairs,
+        epochs=given.epochs,
+    )
+    print(json.dumps(found, indent=2) if given.json else describe(found))
     return 0
 
 
