@@ -25,7 +25,7 @@ from vlreward.command_lines import (
     read_curate_config,
     read_eval_arguments,
     read_evaluate_config,
-    read_train_config,
+    read_train_arguments,
     write_config,
 )
 from vlreward.errors import ConfigError, DataError, VlrewardError
@@ -122,7 +122,12 @@ def _demo(arguments: list[str]) -> int:
 
 
 def _train(arguments: list[str]) -> int:
-    config = read_train_config(arguments)
+    given = read_train_arguments(arguments)
+    config = given.run
+    if given.dry_run:
+        from vlreward.workflows.dry_run import rehearse_and_say
+
+        return rehearse_and_say(config, num_overfit_steps=given.overfit_steps)
     from vlreward.training.run import train
 
     train(config, command=_command("train", arguments))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
 from vlreward import configuration
 from vlreward.arguments import CurateArguments, EvalArguments
 from vlreward.durable import write_text_atomically
-from vlreward.errors import ConfigError
+from vlreward.errors import ConfigError, require
 from vlreward.generation.spec import parse_endpoint
 from vlreward.recipes.scratch import scratch
 from vlreward.recipes.skywork_vl import skywork_vl
@@ -251,8 +251,32 @@ def _refuse_set(given: EvalArguments, *, but: set[str], beside: str) -> None:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainArguments:
+    """A run's configuration, and whether it is only rehearsed."""
+
+    run: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    dry_run: bool = False
+    """Only read and check everything, and make two steps on the longest pairs of each stage, to
+    know their memory and time; nothing is written."""
+    overfit_steps: int = 0
+    """With --dry-run: make so many steps on the first batch. A model that can learn brings its loss
+    near zero; 30 are mostly enough."""
+
+    def __post_init__(self) -> None:
+        steps = self.overfit_steps
+        require(steps >= 0, place="overfit_steps", value=steps, expected="0 or more")
+        holds = self.dry_run or not steps
+        require(holds, place="overfit_steps", value=steps, expected="0 without --dry-run")
+
+
 def read_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration that the arguments of `vlreward train` describe.
+    """The configuration of `read_train_arguments`."""
+    return read_train_arguments(arguments).run
+
+
+def read_train_arguments(arguments: Sequence[str]) -> TrainArguments:
+    """What the arguments of `vlreward train` describe.
 
     First a recipe's name or `--from FILE`, then flags that change single values. Raises
     ConfigError; help and flags that do not parse end the program as tyro does.
@@ -260,15 +284,15 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
     _refuse_twice(arguments)
     base, rest = _base_config(list(arguments))
     with _sources_in_one_word():
-        config = tyro.cli(
-            TrainConfig,
+        given = tyro.cli(
+            TrainArguments,
             args=rest,
-            default=base,
+            default=TrainArguments(run=base),
             prog="vlreward train RECIPE",
             description=_TRAIN_HELP,
             config=(tyro.conf.AvoidSubcommands,),
         )
-    if _PLACEHOLDER in config.data:
+    if _PLACEHOLDER in given.run.data:
         raise ConfigError(
             "data-missing",
             value="no --data",
@@ -278,8 +302,8 @@ def read_train_config(arguments: Sequence[str]) -> TrainConfig:
         )
     names_output = any(word.split("=")[0] == "--output" for word in rest)
     if arguments[0] == "--from" and not names_output:
-        _refuse_copied(Path(arguments[1]), output=config.output)
-    return config
+        _refuse_copied(Path(arguments[1]), output=given.run.output)
+    return given
 
 
 def _refuse_twice(arguments: Sequence[str], *, but: Collection[str] = ()) -> None:
