@@ -132,6 +132,32 @@ def test_a_better_model_is_told_by_difference_interval_and_p():
     assert back.mcnemar.num_first_better == found.mcnemar.num_second_better
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_few_prompts_never_make_p_small(number):
+    """With n prompts that all differ, the least that chance can do is 2 in 2ⁿ."""
+    one = [scored(f"r{n}", 1.0, 0.0, cluster=f"c{n}") for n in range(number)]
+    other = [scored(f"r{n}", 0.0, 1.0, cluster=f"c{n}") for n in range(number)]
+    found = compare(one, other, arithmetic=PLAIN).differences["overall"]
+    assert found.value == 1.0
+    assert found.p_value == pytest.approx(2 / 2**number, abs=0.02)
+
+
+def test_rows_of_one_prompt_are_one_in_p_too():
+    one = [scored(f"r{n}", 1.0, 0.0, cluster="c") for n in range(40)]
+    other = [scored(f"r{n}", 0.0, 1.0, cluster="c") for n in range(40)]
+    assert compare(one, other, arithmetic=PLAIN).differences["overall"].p_value == 1.0
+
+
+def test_p_is_even_where_there_is_no_difference():
+    values = [
+        compare(rows_of(0.7, number=60, seed=n), rows_of(0.7, number=60, seed=1000 + n),
+                arithmetic=PLAIN, num_resamples=300).differences["overall"].p_value
+        for n in range(200)
+    ]  # fmt: skip
+    assert np.mean(np.array(values) < 0.05) == pytest.approx(0.05, abs=0.045)
+    assert np.mean(np.array(values) < 0.5) == pytest.approx(0.45, abs=0.13)
+
+
 def test_pairing_makes_the_interval_of_a_small_steady_difference_narrow():
     one = rows_of(0.7)
     flipped = {row.id for row in one[:12]}
@@ -192,7 +218,7 @@ def test_length_bias_leaves_out_what_it_cannot_tell():
     tie = outcome("b", num_characters=(5, 9), scores=(1.0, 1.0), right=(1,))
     found = length_bias([same, tie, outcome("c", num_characters=(5, 9), failure="gone")])
     assert found.prefers_longer is None and found.correlation is None
-    assert found.longer_is_right == (1, 1) and found.right_where_longer == (0, 1)
+    assert found.longer_is_right == (1, 1) and found.right_where_longer is None
 
 
 def vote(shown_first: int, chosen: str) -> Vote:

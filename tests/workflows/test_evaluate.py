@@ -29,8 +29,9 @@ from vlreward.errors import CheckpointError, ConfigError, DataError
 from vlreward.evaluation.outcome_files import OUTCOMES, OutcomeLog, read_outcomes
 from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.spec import evaluation
+from vlreward.generation.journal import ReplyJournal
 from vlreward.modeling.folders import SHIPPED
-from vlreward.workflows.evaluate import evaluate, plan_evaluation
+from vlreward.workflows.evaluate import JOURNAL, evaluate, holds_work, plan_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,28 @@ def test_rows_are_scored_by_one_model_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         evaluate(config, command=COMMAND)
     assert caught.value.code == "model-changed"
+
+
+def test_a_finished_run_does_not_pass_for_one_of_a_model_trained_anew(tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(2))
+    model = tmp_path / "model"
+    shutil.copytree(SHIPPED["miniature"], model)
+    config = config_of(data, str(model), output=tmp_path / "run")
+    evaluate(config, command=COMMAND)
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["files"]["config.json"]["sha256"] = "0" * 64
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="model-changed"):
+        evaluate(config, command=COMMAND)
+
+
+def test_a_base_model_is_refused_before_anything_is_read_or_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlreward.workflows.evaluate.load_benchmark", None)
+    data = write_lines(tmp_path / "rows.jsonl", pair_rows(3))
+    with pytest.raises(CheckpointError, match="reward-head-missing"):
+        evaluate(config_of(data, "miniature-base", output=tmp_path / "run"), command=COMMAND)
 
 
 def test_rows_that_cannot_be_scored_are_counted_by_reason_and_end_with_3(
@@ -246,6 +269,17 @@ def test_a_start_that_fails_before_any_row_leaves_the_folder_free(tmp_path: Path
     with pytest.raises(CheckpointError, match="model-folder-missing"):
         cli.run([*words, str(tmp_path / "nowhere")])
     assert cli.run([*words, "miniature"]) == 0
+
+
+def test_a_journal_without_replies_is_no_work(tmp_path: Path) -> None:
+    """Empty, its file has a size all the same."""
+    (tmp_path / "judge").mkdir()
+    with ReplyJournal(tmp_path / "judge" / JOURNAL) as journal:
+        assert journal.count() == 0
+    assert not holds_work(tmp_path)
+    with ReplyJournal(tmp_path / "judge" / JOURNAL) as journal:
+        journal.sending("a", dollars=0.1)
+    assert holds_work(tmp_path), "a call that may have been paid for"
 
 
 def test_it_is_said_where_no_pictures_could_be_shuffled(

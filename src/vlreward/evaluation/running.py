@@ -16,7 +16,7 @@ from vlreward.errors import ConfigError
 from vlreward.evaluation.assessing import assess
 from vlreward.evaluation.examples import Example
 from vlreward.evaluation.outcome_files import OutcomeLog
-from vlreward.evaluation.scorers.config import ScorerConfig, parts_of
+from vlreward.evaluation.scorers.config import ScorerConfig, WeightsConfig, parts_of
 from vlreward.evaluation.scorers.identity import endpoints_of, identities, weights_of
 from vlreward.evaluation.scorers.opening import Assessor, Means, open_scorer
 from vlreward.evaluation.scorers.protocols import VotingJudge
@@ -72,6 +72,8 @@ def run_tasks(
             opening = _Opening(scorer, folder=folder, resources=resources, stack=stack)
             for task, log, rows in zip(tasks, logs, left, strict=True):
                 _judge(task, rows, log=log, opening=opening, progress=resources.progress)
+        else:
+            _check_identity(scorer, folder / _IDENTITY, only_local=True)
         for task, log in zip(tasks, logs, strict=True):
             log.finish(task.examples)
 
@@ -80,15 +82,27 @@ def check_means(scorer: ScorerConfig, *, environment: Mapping[str, str]) -> None
     """Finds out, before any row is read, whether the model can be asked; nothing is loaded.
 
     Raises ConfigError if a key is missing, or code of a model may not be run, CheckpointError if a
-    model's folder is not there, and EndpointError if an endpoint is down or refuses the key.
+    model's folder is not there or has no reward head, and EndpointError if an endpoint is down or
+    refuses the key.
     """
     for part in parts_of(scorer):
         if part.remote_code is not None:
             refuse_unallowed(part.remote_code)
     for weights in weights_of(scorer):
         find_local_folder(weights.path, revision=weights.revision)
+    for part in parts_of(scorer):
+        if part.reward_model is not None:
+            _refuse_without_head(part.reward_model)
     for endpoint in endpoints_of(scorer):
         refuse_unreachable(endpoint, api_key=find_key(endpoint, environment))
+
+
+def _refuse_without_head(weights: WeightsConfig) -> None:
+    from vlreward.modeling.checkpoints import has_reward_head, reward_head_missing
+
+    folder = find_local_folder(weights.path, revision=weights.revision)
+    if folder is not None and not has_reward_head(folder):
+        raise reward_head_missing(folder)
 
 
 def refuse_judge_of_pairs(scorer: ScorerConfig, tasks: Sequence[Task]) -> None:
@@ -190,8 +204,12 @@ def _rows_at_a_time(scorer: ScorerConfig) -> int:
     return 1 if are_local else _ROWS_AT_A_TIME
 
 
-def _check_identity(scorer: ScorerConfig, path: Path) -> None:
-    found, noted = identities(scorer), read_identity(path.parent)
+def _check_identity(scorer: ScorerConfig, path: Path, *, only_local: bool = False) -> None:
+    """Raises ConfigError if weights are not those that the run was begun with.
+
+    With `only_local`, nothing is looked up on the hub.
+    """
+    found, noted = identities(scorer, only_local=only_local), read_identity(path.parent)
     for name, told in found.items():
         if noted.get(name, told) != told:
             raise ConfigError(

@@ -31,7 +31,7 @@ from vlreward.durable import AtomicFolder
 from vlreward.errors import CheckpointError
 from vlreward.modeling import backbones
 from vlreward.modeling.config_spellings import spell_config
-from vlreward.modeling.folders import check_folder, find_tensor, read_json
+from vlreward.modeling.folders import CARD_FILE, check_folder, find_tensor, read_json
 from vlreward.modeling.heads import HeadKind, LinearHead, MlpHead, build_head
 from vlreward.modeling.network import RewardNetwork
 from vlreward.modeling.quiet import quiet_transformers
@@ -40,7 +40,6 @@ FolderLayout = Literal["value-head", "sequence-classification"]
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 SETTINGS_FILE = "vlreward.json"
-CARD_FILE = "README.md"
 _MAX_LENGTH_UNKNOWN = 32768  # Qwen2.5-VL's own: the largest pictures fit
 _VALUE_HEAD_PREFIX = "v_head."
 _SCORE_WEIGHT = "score.weight"
@@ -111,13 +110,7 @@ def load_checkpoint(
     settings = _read_settings(folder)
     state = _read_head(folder)
     if state is None and new_head is None:
-        raise CheckpointError(
-            "reward-head-missing",
-            value="a model without a reward head",
-            place=str(folder),
-            expected=f"{VALUE_HEAD_FILE}, or {_SCORE_WEIGHT} among the weights",
-            mend="This is a base model: train a reward model from it with `vlreward train`.",
-        )
+        raise reward_head_missing(folder)
     with quiet_transformers():
         backbone = backbones.load_backbone(folder, config, dtype=dtype)
     if state is None:
@@ -139,9 +132,7 @@ def save_checkpoint(
     layout: FolderLayout = "value-head",
     card: str | None = None,
 ) -> None:
-    """Writes the folder whole or not at all; scores read back are equal in float32.
-
-    `card` is the text of its README.md.
+    """Writes the folder whole or not at all, `card` as README.md; float32 scores stay the same.
 
     The sequence-classification layout has no bias: a linear head's bias is left out, which shifts
     all scores alike. Raises CheckpointError if the head is not linear there.
@@ -333,6 +324,17 @@ def _read_settings(folder: Path) -> RewardSettings:
             expected=first["msg"],
             mend="Restore the file as it was written.",
         ) from error
+
+
+def reward_head_missing(folder: Path) -> CheckpointError:
+    """The error of a base model where a reward model is wanted."""
+    return CheckpointError(
+        "reward-head-missing",
+        value="a model without a reward head",
+        place=str(folder),
+        expected=f"{VALUE_HEAD_FILE}, or {_SCORE_WEIGHT} among the weights",
+        mend="This is a base model: train a reward model from it with `vlreward train`.",
+    )
 
 
 def has_reward_head(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from vlreward.errors import CheckpointError, ConfigError
 
 INDEX = "model.safetensors.index.json"
+CARD_FILE = "README.md"
 SINGLE = "model.safetensors"
 SHIPPED = {
     name: Path(__file__).parent.parent / "models" / name for name in ("miniature", "miniature-base")

@@ -273,7 +273,8 @@ def _page(compared: Sequence[Compared], *, left_out: str) -> str:
     if left_out:
         sections.append(f"<p>{escape(left_out)}</p>")
     sections.append(
-        '<p class="note">In per cent; intervals and p of differences are bootstrapped, prompts '
-        "resampled together in both.</p>"
+        '<p class="note">In per cent; intervals of differences are bootstrapped, prompts resampled '
+        "together in both; p is how often exchanging the two on prompts at random makes a "
+        "difference as great.</p>"
     )
     return page("Comparison", sections)

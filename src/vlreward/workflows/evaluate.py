@@ -58,8 +58,8 @@ from vlreward.workflows.plan import Plan
 
 RESULTS, REPORT, TABLES = "results.json", "report.html", "tables.txt"
 _SHUFFLED = "shuffled-pictures"
-_WORK = ("*.parquet", "tail.jsonl", JOURNAL)
-"""Files of a run that hold outcomes or replies."""
+_OUTCOMES = ("*.parquet", "tail.jsonl")
+"""Files of a run that hold outcomes."""
 _TEXT_WIDTH = 120
 _NO_CONTROL = "no pictures shuffled, as no two rows of a subset have different ones to trade"
 
@@ -148,10 +148,21 @@ def _withdrawn_if_unused(run: RunFolder) -> Iterator[None]:
         yield
     except VlrewardError:
         rows = run.path / ROWS
-        if not any(path.stat().st_size for name in _WORK for path in rows.rglob(name)):
+        if not holds_work(rows):
             shutil.rmtree(rows, ignore_errors=True)
             run.withdraw()
         raise
+
+
+def holds_work(rows: Path) -> bool:
+    """Whether a run has outcomes already, or paid for replies."""
+    if any(path.stat().st_size for name in _OUTCOMES for path in rows.rglob(name)):
+        return True
+    for path in rows.rglob(JOURNAL):
+        with ReplyJournal(path) as journal:
+            if journal.count() or any(journal.money()):
+                return True
+    return False
 
 
 def plan_evaluation(

@@ -204,7 +204,10 @@ def _position_lines(found: PositionBias) -> Iterator[tuple[str, str]]:
 
 
 def _share(found: Share | None) -> str:
-    return "—" if found is None else share(found.accuracy, found.interval)
+    """A share with its interval and what it is a share of."""
+    if found is None:
+        return "—"
+    return f"{share(found.accuracy, found.interval)} of {found.num_all}"
 
 
 def _difference(found: Difference | None) -> str:

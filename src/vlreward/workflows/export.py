@@ -8,12 +8,11 @@ from typing import Literal
 import torch
 
 from vlreward.modeling.checkpoints import (
-    CARD_FILE,
     FolderLayout,
     load_checkpoint,
     save_checkpoint,
 )
-from vlreward.modeling.folders import find_model_folder
+from vlreward.modeling.folders import CARD_FILE, find_model_folder
 
 
 def export_model(

@@ -110,6 +110,8 @@ class Evaluation:
                 yield f"{about}: {_rows(tally.num_failed)} without a result ({reasons})"
             if tally.num_votes and tally.num_unparsed == tally.num_votes:
                 yield f"{about}: none of {tally.num_votes} replies could be read"
+            elif tally.num_left_out and tally.num_left_out + tally.num_failed == tally.num_rows:
+                yield f"{about}: no row has a verdict that counts"
 
     def of(self, benchmark: Loaded) -> list[Measurement]:
         """The measurements on a benchmark."""

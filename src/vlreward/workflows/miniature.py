@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vlreward.durable import write_json_atomically, write_manifest, write_text_atomically
 from vlreward.errors import ConfigError, require
-from vlreward.modeling.checkpoints import CARD_FILE
+from vlreward.modeling.folders import CARD_FILE
 from vlreward.progress import Progress
 from vlreward.recipes.miniature import miniature, miniature_base
 from vlreward.runs import only_writer

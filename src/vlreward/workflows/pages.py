@@ -23,7 +23,6 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
 th:first-child, td:first-child { text-align: left; }
 td:first-child { overflow-wrap: anywhere; min-width: 9rem; }
-th { overflow-wrap: anywhere; }
 tr.group td { font-weight: 600; padding-top: .75rem; } tr.quoted td { color: #777; }
 img { max-width: 100%; } .shown img { height: 9rem; max-width: 100%; background: #fff; }
 .shown img { object-fit: contain; }

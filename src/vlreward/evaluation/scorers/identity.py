@@ -39,17 +39,19 @@ def endpoints_of(config: ScorerConfig) -> Iterator[EndpointConfig]:
         yield from (one for one in found if one is not None)
 
 
-def identities(config: ScorerConfig) -> dict[str, str]:
+def identities(config: ScorerConfig, *, only_local: bool = False) -> dict[str, str]:
     """Of every model that runs on this machine, by its path or hub name, what tells its weights.
 
     That is the hub's commit, or a digest: of the folder's manifest, else of the sizes and times of
     its weight files. A model that runs by its own code is known by its revision or its files. Names
     on the hub are looked up there, and fetched. Raises CheckpointError if a model is not there.
+    With `only_local`, what is not on this machine is left out.
     """
-    found = {
-        one.path: _identity(find_model_folder(one.path, revision=one.revision))
-        for one in weights_of(config)
-    }
+    found = {}
+    for one in weights_of(config):
+        if only_local and not Path(one.path).expanduser().is_dir():
+            continue
+        found[one.path] = _identity(find_model_folder(one.path, revision=one.revision))
     for part in parts_of(config):
         remote = part.remote_code
         if remote is not None:

@@ -16,9 +16,10 @@ from vlreward.training.validation import Share
 class LengthBias:
     """Over pairs whose responses differ in length; a share without rows is None.
 
-    Without a bias `prefers_longer`, of the rows with a winner, is near `longer_is_right`, and the
-    two accuracies are near each other. `correlation` is Spearman's, between the differences in
-    score and in length.
+    `prefers_longer` and the two accuracies are of the rows with a winner: a tie says nothing of
+    what somebody is drawn to. Without a bias `prefers_longer` is near `longer_is_right`, and the
+    accuracies are near each other. `correlation` is Spearman's, between the differences in score
+    and in length. Intervals are Wilson's, which take each row, or vote, for itself.
     """
 
     longer_is_right: Share | None
@@ -46,18 +47,18 @@ def length_bias(outcomes: Sequence[Outcome]) -> LengthBias:
     ]
     longer = [int(one.num_characters[1] > one.num_characters[0]) for one in pairs]
     are_longer = [index in one.right for one, index in zip(pairs, longer, strict=True)]
-    are_right = [one.winner in one.right for one in pairs]
+    decided = [
+        (one.winner in one.right, is_longer)
+        for one, is_longer in zip(pairs, are_longer, strict=True)
+        if one.winner is not None
+    ]
     return LengthBias(
         longer_is_right=_share(are_longer),
         prefers_longer=_share(
             [o.winner == i for o, i in zip(pairs, longer, strict=True) if o.winner is not None]
         ),
-        right_where_longer=_share(
-            [right for right, is_longer in zip(are_right, are_longer, strict=True) if is_longer]
-        ),
-        right_where_shorter=_share(
-            [right for right, is_longer in zip(are_right, are_longer, strict=True) if not is_longer]
-        ),
+        right_where_longer=_share([right for right, is_longer in decided if is_longer]),
+        right_where_shorter=_share([right for right, is_longer in decided if not is_longer]),
         correlation=_correlation(pairs),
     )
 
