@@ -218,6 +218,8 @@ class EvalArguments:
     --output, also as files there."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """A configuration file, instead of the other flags; --output may change its folder."""
+    write_config: Path | None = None
+    """Only write what these flags say into a new file, where all else can be set, for --from."""
 
 
 @dataclass(frozen=True, kw_only=True)

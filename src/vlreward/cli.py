@@ -239,11 +239,15 @@ def _eval(arguments: list[str]) -> int:
         compare_runs(given.compare, output=given.output, seed=given.seed)
         return 0
     config = read_evaluate_config(given)
+    if given.write_config is not None:
+        write_config(config, given.write_config)
+        print(f"Written: vlreward eval --from {given.write_config} runs it.")
+        return 0
     from vlreward.workflows.evaluate import evaluate, plan_evaluation, plan_of, show
     from vlreward.workflows.plan import summed_up
 
     if given.dry_run:
-        foretold = plan_evaluation(config, environment=os.environ)
+        foretold = plan_evaluation(config, environment=os.environ, max_dollars=given.max_dollars)
         plan = plan_of(foretold, config)
         print("\n".join(map(str, foretold)))
         if plan.steps:

@@ -80,13 +80,10 @@ def write_config(config: object, path: Path) -> None:
     write_text_atomically(path, configuration.to_yaml(config))
 
 
-def _refuse_unused(given: CurateArguments) -> None:
-    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take.
-
-    Nor does a file that is only written take those of a run.
-    """
+def _refuse_run_flags(given: CurateArguments | EvalArguments) -> None:
+    """Raises ConfigError for flags of a run where a configuration is only written."""
     for name in ("dry_run", "max_dollars", "drop_unanswered", "cluster"):
-        if given.write_config is not None and getattr(given, name) not in (None, False):
+        if given.write_config is not None and getattr(given, name, None) not in (None, False):
             raise ConfigError(
                 "flag-unused",
                 value=f"--{name.replace('_', '-')}",
@@ -94,6 +91,11 @@ def _refuse_unused(given: CurateArguments) -> None:
                 expected="no such flag beside --write-config, which starts no run",
                 mend="Leave one of the two out: the flag belongs to the run of the written file.",
             )
+
+
+def _refuse_unused(given: CurateArguments) -> None:
+    """Raises ConfigError for a flag that the recipe, or a file in its place, does not take."""
+    _refuse_run_flags(given)
     used = {
         "output",
         "max_dollars",
@@ -181,7 +183,8 @@ def read_evaluate_config(given: EvalArguments) -> EvaluateConfig:
     from vlreward.evaluation.spec import evaluation
 
     if given.from_ is not None:
-        _refuse_set(given, but={"from_", "output", "max_dollars", "dry_run"}, beside="--from")
+        but = {"from_", "output", "max_dollars", "dry_run", "write_config"}
+        _refuse_set(given, but=but, beside="--from")
         output = None if given.output is None else str(given.output)
         return _config_of(given.from_, EvaluateConfig, output=output)
     benchmarks, models = [*chain(*given.benchmark)], [*chain(*given.model)]
@@ -235,6 +238,7 @@ def read_eval_arguments(arguments: Sequence[str]) -> EvalArguments:
                 expected="two runs, or one with several models",
                 mend="Compare them two by two.",
             )
+    _refuse_run_flags(given)
     return given
 
 

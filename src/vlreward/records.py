@@ -192,12 +192,14 @@ class Score:
     """A reward of one response, on the scale of the model that gave it.
 
     `num_tokens` counts prompt and response; `truncated_tokens` how many of the response's tokens
-    did not fit the limit and were not read.
+    did not fit the limit and were not read. `dollars` is what it cost, where a model behind an API
+    gave it for a known price.
     """
 
     value: float
     num_tokens: int
     truncated_tokens: int = 0
+    dollars: float | None = None
 
 
 def same_content(one: Response, other: Response) -> bool:

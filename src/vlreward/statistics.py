@@ -17,7 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson_interval(num_right: int, num_all: int) -> Interval:
+def wilson_interval(num_right: float, num_all: float) -> Interval:
     """Wilson's score interval at 95 % (Wilson 1927)."""
     share = num_right / num_all
     z2 = _Z_95**2 / num_all

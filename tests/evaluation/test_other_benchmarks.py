@@ -153,6 +153,7 @@ def test_candidates_say_in_three_ways_which_are_right(tmp_path, changes, right):
         ({"ratings": [1, 10**400, 2]}, "field-type"),
         ({"ratings": ["a", "b", "c"]}, "field-type"),
         ({"responses": ["One."], "correct": [True]}, "field-type"),
+        ({"responses": ["A.", "A.", "B."], "correct": [1, 0, 0]}, "candidates-contradict"),
         ({"responses": [{"correct": True}, {"correct": False}]}, "field-type"),
     ],
 )

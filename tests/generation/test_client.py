@@ -163,7 +163,8 @@ def test_what_holds_requests_up_is_told_now_and_then(journal):
         tell=told.append,
     )
     assert len(ask(asked, connection=connection)) == 3
-    first, second = told
+    silence, first, second = told
+    assert "no reply for 30 s, calls out: 3; each is given up after 40 s" in silence
     assert "no whole answer in 40 s" in first and "1 of 5 times tried" in first
     assert "2 of 5 times tried" in second
 

@@ -47,15 +47,15 @@ def write_pairs(path: Path, *, number: int | None = None) -> Path:
 def judge_at(base_url: str, *, name: str = "", **settings: Any) -> ScorerConfig:
     """The world's judge, which is right unless it is told to err."""
     asked = {one: settings.pop(one) for one in ("form", "ask", "order") if one in settings}
-    given = {"max_attempts": 1, "max_output_tokens": 100, **settings}
-    endpoint = EndpointConfig(
-        base_url=base_url,
-        model="world-judge",
-        dollars_per_million_input_tokens=2.5,
-        dollars_per_million_output_tokens=10.0,
-        tokens_per_picture=100,
-        **given,
-    )
+    given: dict[str, Any] = {
+        "max_attempts": 1,
+        "max_output_tokens": 100,
+        "dollars_per_million_input_tokens": 2.5,
+        "dollars_per_million_output_tokens": 10.0,
+        "tokens_per_picture": 100,
+        **settings,
+    }
+    endpoint = EndpointConfig(base_url=base_url, model="world-judge", **given)
     return ScorerConfig(name=name, judge=JudgeConfig(endpoint=endpoint, **asked))
 
 

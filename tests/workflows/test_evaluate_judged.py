@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from tests.workflows.evaluating import (
     write_lines,
     write_pairs,
 )
-from vlreward import cli, configuration
+from vlreward import cli, command_lines, configuration
 from vlreward.errors import ConfigError, EndpointError
 from vlreward.evaluation.config import EvaluateConfig
 from vlreward.evaluation.scorers.config import CaptionConfig, EnsembleConfig, ScorerConfig
 from vlreward.evaluation.scorers.spec import parse_scorer
+from vlreward.sources.config import SourceConfig
+from vlreward.sources.read import load_preferences
+from vlreward.sources.write import write_parquet
 from vlreward.workflows.evaluate import evaluate, plan_evaluation
 from vlreward.world.endpoint.config import FaultRates, RoleConfig, WorldEndpointConfig
 from vlreward.world.endpoint.server import WorldEndpoint
@@ -99,9 +103,6 @@ def test_a_rehearsal_counts_captions_and_every_member_of_a_jury_and_loads_nothin
 
 
 def _num_prompts(data: Path) -> int:
-    from vlreward.sources.config import SourceConfig
-    from vlreward.sources.read import load_preferences
-
     pairs = load_preferences([SourceConfig(path=str(data))]).pairs
     return len({one.prompt.id for one in pairs if one.prompt.pictures})
 
@@ -156,7 +157,9 @@ def test_replies_that_cannot_be_read_count_half_and_are_not_asked_again(
     assert found["unread_replies"] == {"verdict-unreadable": NUM_ROWS}
     assert found["figures"]["overall"]["value"] == 0.5 and found["failures"] == {}
     assert set(endpoint.bill.answered.values()) == {1}
-    assert "verdict-unreadable: 12" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "verdict-unreadable: 12" in page
+    assert f"in words on world: none of {NUM_ROWS} replies could be read" in page
 
 
 def test_a_judge_of_whom_nothing_can_be_read_ends_with_3(
@@ -205,6 +208,20 @@ def test_a_judge_who_rates_is_a_scorer(tmp_path: Path, data: Path, endpoint: Wor
     assert found["figures"]["overall"]["value"] == 1 and found["calibration"] is not None
     [money] = results_of(tmp_path / "run")["dollars"].values()
     assert money["billed"] == pytest.approx(endpoint.bill.dollars)
+    assert found["cost"]["dollars"]["total"] == pytest.approx(endpoint.bill.dollars)
+
+
+def test_a_reply_that_rows_share_is_counted_once(tmp_path: Path, endpoint: WorldEndpoint) -> None:
+    few = write_pairs(tmp_path / "few.parquet", number=3)
+    pairs = load_preferences([SourceConfig(path=str(few))]).pairs
+    write_parquet([*pairs, *pairs], tmp_path / "doubled.parquet")
+    config = config_of(
+        tmp_path / "doubled.parquet", judge_at(endpoint.base_url), output=tmp_path / "run"
+    )
+    evaluate(config, command=COMMAND)
+    found = only_result(tmp_path / "run")
+    assert found["counts"]["num_rows"] == 6 and len(endpoint.bill.answered) == 6
+    assert found["cost"]["dollars"]["total"] == pytest.approx(endpoint.bill.dollars)
 
 
 def test_several_models_stand_in_one_table_and_a_judges_mistakes_are_shown(
@@ -260,6 +277,69 @@ def test_a_rehearsal_says_whether_the_money_will_do(
     assert "will not do" in capsys.readouterr().out
     assert cli.run([*words, *run, "--max-dollars", "10"]) == 0
     assert f"All together: {2 * NUM_ROWS} calls" in capsys.readouterr().out
+
+
+def test_under_a_cap_it_must_be_known_what_pictures_are_billed_as(
+    tmp_path: Path,
+    data: Path,
+    endpoint: WorldEndpoint,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = config_of(
+        data, judge_at(endpoint.base_url, tokens_per_picture=None), output=tmp_path / "run"
+    )
+    for start in (plan_evaluation, partial(evaluate, command=COMMAND)):
+        with pytest.raises(ConfigError, match="picture-tokens-unknown") as caught:
+            start(config, max_dollars=10.0)
+        assert "--write-config FILE" in str(caught.value)
+    assert endpoint.bill.answered == {} and not (tmp_path / "run").exists()
+    file = tmp_path / "run.yaml"
+    file.write_text(configuration.to_yaml(config))
+    assert cli.run(["eval", "--from", str(file), "--dry-run"]) == 0
+    assert "What world-judge bills a picture as is not known here" in capsys.readouterr().out
+
+
+def test_under_a_cap_a_price_must_be_known_before_anything_is_read(
+    tmp_path: Path, data: Path, endpoint: WorldEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlreward.workflows.evaluate.load_benchmark", None)
+    unpriced = judge_at(
+        endpoint.base_url,
+        dollars_per_million_input_tokens=None,
+        dollars_per_million_output_tokens=None,
+    )
+    with pytest.raises(ConfigError, match="price-unknown"):
+        config = config_of(data, unpriced, output=tmp_path / "run")
+        evaluate(config, command=COMMAND, max_dollars=1.0)
+
+
+def test_a_rehearsal_says_what_is_taken_to_be_free_and_how_votes_are_counted(
+    tmp_path: Path,
+    data: Path,
+    endpoint: WorldEndpoint,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    word = f"world-judge@{endpoint.base_url}"
+    words = ["eval", "--data", str(data), "--model", f"judge:{word}", "--dry-run"]
+    assert cli.run([*words, "--output", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "2 votes a row, counted as half" in said
+    assert f"Taken to cost nothing, as an endpoint of your own: {word}" in said
+
+
+def test_what_the_flags_say_is_written_into_a_file_that_runs(
+    tmp_path: Path, data: Path, endpoint: WorldEndpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, run = tmp_path / "run.yaml", tmp_path / "run"
+    word = f"judge:world-judge@{endpoint.base_url}"
+    words = ["eval", "--data", str(data), "--model", word, "--output", str(run)]
+    with pytest.raises(ConfigError, match="no such flag beside --write-config"):
+        command_lines.read_eval_arguments([*words[1:], "--write-config", "f", "--dry-run"])
+    assert cli.run([*words, "--write-config", str(file)]) == 0
+    assert f"vlreward eval --from {file}" in capsys.readouterr().out
+    assert "tokens_per_picture" in file.read_text() and not run.exists()
+    assert cli.run(["eval", "--from", str(file)]) == 0
+    assert only_result(run)["figures"]["overall"]["value"] == 1
 
 
 def test_an_endpoint_that_is_not_there_is_missed_before_anything_is_read(

@@ -63,14 +63,25 @@ def refuse_unaskable(
     """Raises ConfigError if a model cannot be asked, or not with this cap: known before any work.
 
     A key may be missing, a price, or the rule by which pictures are billed. Without keys, nothing
-    is asked, but estimated, for which prices must be known with and without a cap.
+    is asked, but estimated.
+    """
+    given = list(models)
+    for endpoint, _ in given if needs_keys else ():
+        find_key(endpoint, environment)
+    refuse_unpriced(given, max_dollars=max_dollars, is_estimate=not needs_keys)
+
+
+def refuse_unpriced(
+    models: Iterable[AskedModel], *, max_dollars: float | None, is_estimate: bool
+) -> None:
+    """Raises ConfigError if a price is not known that a cap, or an estimate, has to be kept with.
+
+    Under a cap the rule by which pictures are billed must be known, too.
     """
     Budget(max_dollars)
     for endpoint, sees_pictures in models:
-        if needs_keys:
-            find_key(endpoint, environment)
         try:
-            if max_dollars is not None or not needs_keys:
+            if max_dollars is not None or is_estimate:
                 pricing_of(endpoint)
             if max_dollars is not None and sees_pictures:
                 refuse_unknown_pictures(endpoint)

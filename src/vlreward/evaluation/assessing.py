@@ -8,7 +8,7 @@ from itertools import islice
 
 from vlreward.errors import ConfigError, VlrewardError
 from vlreward.evaluation.examples import Example
-from vlreward.evaluation.outcomes import Outcome, outcome_of
+from vlreward.evaluation.outcomes import Outcome, outcome_of, total
 from vlreward.evaluation.scorers.protocols import PatientScorer, VotingJudge
 from vlreward.progress import Advance
 
@@ -83,6 +83,7 @@ def _scored(
                 scores=tuple(score.value for score in result),
                 num_truncated=sum(score.truncated_tokens > 0 for score in result),
                 seconds=seconds,
+                dollars=total(score.dollars for score in result),
             )
 
 

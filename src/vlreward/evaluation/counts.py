@@ -10,7 +10,7 @@ from vlreward.errors import DataError
 
 _MOST_PHRASES = 3
 _WHOLE = "Read the set whole, as published"
-_OR_PARTIAL = "or set `partial` to go on with what is there, and the result will say so"
+_OR_PARTIAL = "or go on with what is there by --partial, and the result will say so"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +34,11 @@ def differences(found: Iterable[tuple[str, str]], *, expected: Expected) -> list
         known_totals = " or ".join(map(str, expected.totals))
         phrases.append(f"rows in all: {len(rows)} instead of {known_totals}")
     other = [
-        (name, counted[name], number)
-        for known, counted in ((expected.groups, groups), (expected.subsets, subsets))
+        (f"subset {name}" if is_subset and name in expected.groups else name, counted[name], number)
+        for is_subset, known, counted in (
+            (False, expected.groups, groups),
+            (True, expected.subsets, subsets),
+        )
         for name, number in known.items()
         if counted[name] != number
     ]

@@ -45,6 +45,11 @@ class Example:
         """The length of each response's text."""
         return tuple(len(response.text) for response in self.responses)
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the prompt or a response shows any."""
+        return bool(self.prompt.pictures) or any(one.pictures for one in self.responses)
+
 
 def with_shuffled_pictures(examples: Sequence[Example], *, seed: int) -> list[Example]:
     """The control that tells whether pictures are looked at; ids stay.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,6 +96,12 @@ class Outcome:
     def num_unparsed(self) -> int:
         """How many of the judge's replies could not be read."""
         return sum(vote.failure is not None for vote in self.votes)
+
+
+def total(amounts: Iterable[float | None]) -> float | None:
+    """The sum of the seconds, or dollars, that are known; None where none is."""
+    known = [amount for amount in amounts if amount is not None]
+    return math.fsum(known) if known else None
 
 
 def outcome_of(

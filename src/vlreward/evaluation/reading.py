@@ -196,10 +196,16 @@ def _read_drafts(
                     continue
                 row = read_row(raw.row)
             except DataError as error:
-                yield error.at(raw.place)
+                yield error.at(_place_of(raw))
             else:
                 wanted = row.row_id if row.row_id is not None else str(number)
                 yield _Placed(ids.name(wanted), row, raw, source)
+
+
+def _place_of(raw: RawRow) -> str:
+    """Where a row lies, with the id that it gives itself."""
+    row_id = None if isinstance(raw.row, DataError) else raw.row.get("id")
+    return raw.place if row_id is None else f"{raw.place} (id {fields.describe_id(row_id)})"
 
 
 def _is_of_split(row: Row, *, source: SourceConfig) -> bool:

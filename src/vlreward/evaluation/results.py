@@ -26,8 +26,8 @@ from vlreward.evaluation.statistics.consistency import (
 )
 from vlreward.evaluation.statistics.cost import Cost, cost
 from vlreward.evaluation.statistics.paired import Comparison
+from vlreward.evaluation.statistics.shares import ClusteredShare
 from vlreward.statistics import Interval
-from vlreward.training.validation import Share
 
 
 class BucketFigure(NamedTuple):
@@ -130,8 +130,8 @@ def summarise(
 
 def plain(value: Any) -> Any:
     """Dataclasses and named tuples as JSON objects, paths as texts; a share tells its accuracy."""
-    if isinstance(value, Share):
-        return {**value._asdict(), **value.as_fields()}
+    if isinstance(value, ClusteredShare):
+        return value.as_fields()
     if isinstance(value, Interval):
         return list(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlreward import configuration
-from vlreward.curation.calls import Calls, budget_spent, find_key
+from vlreward.curation.calls import AskedModel, Calls, budget_spent, find_key, refuse_unpriced
 from vlreward.durable import write_json_atomically
 from vlreward.errors import ConfigError
 from vlreward.evaluation.assessing import assess
@@ -78,10 +78,13 @@ def run_tasks(
             log.finish(task.examples)
 
 
-def check_means(scorer: ScorerConfig, *, environment: Mapping[str, str]) -> None:
+def check_means(
+    scorer: ScorerConfig, *, environment: Mapping[str, str], max_dollars: float | None = None
+) -> None:
     """Finds out, before any row is read, whether the model can be asked; nothing is loaded.
 
-    Raises ConfigError if a key is missing, or code of a model may not be run, CheckpointError if a
+    Raises ConfigError if a key is missing, or under a cap a price, or code of a model may not be
+    run, CheckpointError if a
     model's folder is not there or has no reward head, and EndpointError if an endpoint is down or
     refuses the key.
     """
@@ -93,6 +96,11 @@ def check_means(scorer: ScorerConfig, *, environment: Mapping[str, str]) -> None
     for part in parts_of(scorer):
         if part.reward_model is not None:
             _refuse_without_head(part.reward_model)
+    refuse_unpriced(
+        [AskedModel(one, sees_pictures=False) for one in endpoints_of(scorer)],
+        max_dollars=max_dollars,
+        is_estimate=False,
+    )
     for endpoint in endpoints_of(scorer):
         refuse_unreachable(endpoint, api_key=find_key(endpoint, environment))
 
@@ -105,8 +113,29 @@ def _refuse_without_head(weights: WeightsConfig) -> None:
         raise reward_head_missing(folder)
 
 
-def refuse_judge_of_pairs(scorer: ScorerConfig, tasks: Sequence[Task]) -> None:
-    """Raises ConfigError if a judge that compares two responses would be shown more, or one."""
+def check_rows(
+    scorer: ScorerConfig,
+    tasks: Sequence[Task],
+    *,
+    max_dollars: float | None,
+    is_estimate: bool = False,
+) -> None:
+    """Finds out, once rows are read, whether the model can be asked about them; nothing is asked.
+
+    Raises ConfigError if a judge that compares two responses would be shown more, or one, or the
+    price of a model or of its pictures is not known, without which no cap can be kept and no
+    estimate be made.
+    """
+    _refuse_judge_of_pairs(scorer, tasks)
+    have_pictures = any(one.has_pictures for task in tasks for one in task.examples)
+    refuse_unpriced(
+        [AskedModel(one, sees_pictures=have_pictures) for one in endpoints_of(scorer)],
+        max_dollars=max_dollars,
+        is_estimate=is_estimate,
+    )
+
+
+def _refuse_judge_of_pairs(scorer: ScorerConfig, tasks: Sequence[Task]) -> None:
     compares = any(part.judge is not None and part.judge.ask == "pair" for part in parts_of(scorer))
     for task in tasks if compares else ():
         others = [one for one in task.examples if len(one.responses) != 2]

@@ -6,7 +6,6 @@ Every request ends as a reply or as a failure with its reason. Time is the event
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from vlreward.errors import ConfigError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import EndpointConfig
+from vlreward.generation.delays import Delays
 from vlreward.generation.journal import Asked, ReplyJournal
 from vlreward.generation.outcomes import OUTAGES, Failure, Outcome, Reply
 from vlreward.generation.pacing import AdaptiveLimit, wait_seconds
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 _LONGEST_WAIT_SECONDS = 900.0
 """An endpoint that asks for a longer pause gets no further attempt in this run."""
-_SECONDS_BETWEEN_WORDS = 30.0
-"""At least so long between two messages about delays."""
 _SHORT_QUESTION = "Are you there? Say yes."
 
 
@@ -109,10 +107,10 @@ async def ask_all(
                     continue
                 running.add(asyncio.create_task(asker.ask(key, request)))
                 while len(running) >= connection.endpoint.max_concurrency:
-                    for outcome in await _arrived(running):
+                    for outcome in await asker.arrived(running):
                         yield _shown(outcome, progress, connection)
             while running:
-                for outcome in await _arrived(running):
+                for outcome in await asker.arrived(running):
                     yield _shown(outcome, progress, connection)
             asker.unanswered.end()
         finally:
@@ -128,16 +126,6 @@ def _distinct(requests: Iterable[ChatRequest]) -> Iterator[tuple[str, ChatReques
         if key not in seen:
             seen.add(key)
             yield key, request
-
-
-async def _arrived(running: set[asyncio.Task[Outcome]]) -> list[Outcome]:
-    """Waits for at least one task, takes the finished ones out and gives their outcomes."""
-    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    running -= done
-    errors = [error for task in done if (error := task.exception()) is not None]
-    if errors:
-        raise errors[0]
-    return [task.result() for task in done]
 
 
 def _shown(outcome: Outcome, progress: Advance | None, connection: Connection) -> Outcome:
@@ -205,7 +193,16 @@ class _Asker:
             record=self._record,
             still_answers=self._still_answers,
         )
-        self._told_at = -math.inf
+        self._delays = Delays(self._endpoint, tell=connection.tell)
+
+    async def arrived(self, running: set[asyncio.Task[Outcome]]) -> list[Outcome]:
+        """Waits for at least one task, takes the finished ones out and gives their outcomes."""
+        done = await self._delays.wait(running)
+        running -= done
+        errors = [error for task in done if (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return [task.result() for task in done]
 
     async def ask(self, key: str, request: ChatRequest) -> Outcome:
         """Sends a request until it has a reply or a final failure, and journals that."""
@@ -236,7 +233,10 @@ class _Asker:
                     if failure.reason != "picture":
                         self.unanswered.note_answer()
                 return Outcome(key, failure)
-            self._tell(setback, number=number, wait=wait)
+            self._delays.tell(
+                f"{setback.detail or setback.reason}; sent again in {wait:.0f} s, {number} of "
+                f"{self._endpoint.max_attempts} times tried"
+            )
             await asyncio.sleep(wait)
 
     async def _attempt(
@@ -327,18 +327,6 @@ class _Asker:
             expected_input_tokens=estimated_input_tokens(request, endpoint=self._endpoint),
         )
         self._journal.record(asked, result, send=send)
-
-    def _tell(self, setback: Setback, *, number: int, wait: float) -> None:
-        """Says what holds the run up, once for all requests that it holds up at a time."""
-        now = asyncio.get_running_loop().time()
-        if now - self._told_at < _SECONDS_BETWEEN_WORDS:
-            return
-        self._told_at = now
-        endpoint = self._endpoint
-        self._connection.tell(
-            f"{endpoint.model} at {endpoint.base_url}: {setback.detail or setback.reason}; sent "
-            f"again in {wait:.0f} s, {number} of {endpoint.max_attempts} times tried."
-        )
 
     def _given_up(self, setback: Setback, *, number: int) -> Failure:
         """The failure; what its calls may have cost stays noted in the journal's sends."""

@@ -30,6 +30,12 @@ def find_pricing(endpoint: EndpointConfig) -> Pricing | None:
     return pricing
 
 
+def is_free(endpoint: EndpointConfig) -> bool:
+    """Whether an endpoint outside this process is set to cost nothing."""
+    prices = (endpoint.dollars_per_million_input_tokens, endpoint.dollars_per_million_output_tokens)
+    return prices == (0, 0) and not endpoint.is_in_process
+
+
 def pricing_of(endpoint: EndpointConfig) -> Pricing:
     """`find_pricing`, for where money matters; raises ConfigError if no price is known."""
     pricing = find_pricing(endpoint)

@@ -133,8 +133,8 @@ def unpaired(row: Sequence[RatedAnswer], *, min_gap: float) -> DataError:
         place=origin.place,
         expected="another answer to the same prompt, among its pairs with the widest gaps, whose "
         "rating differs" + (f" by at least {min_gap:g}" if min_gap else ""),
-        mend="Read the whole set, without a limit; or change min_rating_gap or "
-        "max_pairs_per_prompt.",
+        mend="Read all answers to a prompt together; or change min_rating_gap or "
+        "max_pairs_per_prompt of the source.",
     )
     error.row_id, error.row_place = origin.row_id, origin.place
     error.row_source = origin.source

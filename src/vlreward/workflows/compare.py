@@ -69,6 +69,8 @@ class Compared:
             return f"{self.found.num_rows} rows, none of which has a result in both."
         without = self.found.num_rows - agreement.num_all
         left_out = f" {without} rows have no result in one of them." if without else ""
+        if not self.found.differences:
+            left_out += " No figure is known of both."
         return (
             f"{self.found.num_rows} rows; only the first is better on {test.num_first_better}, "
             f"only the second on {test.num_second_better}: McNemar's exact p = "
@@ -262,12 +264,9 @@ def _page(compared: Sequence[Compared], *, left_out: str) -> str:
             ]
             for name, first, second, found in one.rows
         )
-        sections += [
-            f"<h2>{escape(one.title)}</h2>",
-            table(["figure", "first", "second", "difference [95 %]", "p"], rows),
-            f"<p>{escape(one.sentence)}</p>",
-        ]
+        sections += [f"<h2>{escape(one.title)}</h2>", f"<p>{escape(one.sentence)}</p>"]
         if one.found.differences:
+            sections.append(table(["figure", "first", "second", "difference [95 %]", "p"], rows))
             plot = image(plot_differences(one.found.differences), "Differences with intervals")
             sections.append(f'<div class="plots">{plot}</div>')
     if left_out:

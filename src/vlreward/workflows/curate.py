@@ -39,6 +39,8 @@ from vlreward.errors import ConfigError, DataError
 from vlreward.generation.budget import Budget
 from vlreward.generation.config import HOW_ASKED
 from vlreward.generation.journal import ReplyJournal
+from vlreward.generation.prices import is_free
+from vlreward.generation.spec import describe_endpoint
 from vlreward.generation.tokens import guesses_pictures
 from vlreward.interfaces import Embedder
 from vlreward.progress import Progress
@@ -132,7 +134,13 @@ def plan_calls(
                 for one in models
                 if one.sees_pictures and guesses_pictures(one.endpoint)
             }
-            return Plan(steps=steps, spent=run.spent, guessed_pictures=tuple(sorted(guessed)))
+            free = {describe_endpoint(one.endpoint) for one in models if is_free(one.endpoint)}
+            return Plan(
+                steps=steps,
+                spent=run.spent,
+                guessed_pictures=tuple(sorted(guessed)),
+                free=tuple(sorted(free)),
+            )
 
 
 class _Run(NamedTuple):

@@ -19,17 +19,18 @@ from vlreward.durable import write_json_atomically, write_text_atomically
 from vlreward.errors import VlrewardError
 from vlreward.evaluation.assessing import assess
 from vlreward.evaluation.benchmarks.catalogue import BENCHMARKS, load_benchmark
-from vlreward.evaluation.config import EvaluateConfig, EvaluatedConfig
+from vlreward.evaluation.config import BenchmarkConfig, EvaluateConfig, EvaluatedConfig
 from vlreward.evaluation.examples import with_shuffled_pictures
 from vlreward.evaluation.outcome_files import OUTCOMES, read_outcomes
+from vlreward.evaluation.outcomes import Outcome
 from vlreward.evaluation.results import summarise
 from vlreward.evaluation.running import (
     JOURNAL,
     Resources,
     Task,
     check_means,
+    check_rows,
     read_identity,
-    refuse_judge_of_pairs,
     run_tasks,
 )
 from vlreward.evaluation.scorers.identity import endpoints_of
@@ -38,6 +39,9 @@ from vlreward.extras import import_extra
 from vlreward.generation.budget import Budget
 from vlreward.generation.estimate import Estimate
 from vlreward.generation.journal import Money, ReplyJournal
+from vlreward.generation.prices import is_free
+from vlreward.generation.spec import describe_endpoint
+from vlreward.generation.tokens import guesses_pictures
 from vlreward.pictures import PictureStore
 from vlreward.progress import Progress
 from vlreward.runs import RunFolder, only_writer
@@ -52,29 +56,38 @@ from vlreward.workflows.measurements import (
     Loaded,
     Measurement,
     model_folder,
+    num_rows,
     outcomes_folder,
 )
 from vlreward.workflows.plan import Plan
 
 RESULTS, REPORT, TABLES = "results.json", "report.html", "tables.txt"
-_SHUFFLED = "shuffled-pictures"
+_SHUFFLED, _PICTURES = "shuffled-pictures", "pictures"
 _OUTCOMES = ("*.parquet", "tail.jsonl")
 """Files of a run that hold outcomes."""
 _TEXT_WIDTH = 120
 _NO_CONTROL = "no pictures shuffled, as no two rows of a subset have different ones to trade"
+_NO_PICTURES = "no pictures shuffled, as no row has any"
 
 
 class Foretold(NamedTuple):
-    """What evaluating a model on a benchmark will take; `estimate` is None without any calls."""
+    """What evaluating a model on a benchmark will take; `estimate` is None without any calls.
+
+    `counted` says how the protocol counts a judge's votes. `guessed_pictures` and `free` are those
+    of `Plan`.
+    """
 
     model: str
     benchmark: str
     num_rows: int
     estimate: Estimate | None
+    counted: str = ""
+    guessed_pictures: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """A line for people."""
-        what = f"{self.model} on {self.benchmark}: {self.num_rows} rows"
+        what = f"{self.model} on {self.benchmark}: {num_rows(self.num_rows)}"
         found = self.estimate
         if found is None:
             return f"{what}, no calls"
@@ -82,7 +95,7 @@ class Foretold(NamedTuple):
         return (
             f"{what}, {found.num_calls} calls, {found.num_known} known already, "
             f"{found.input_tokens:.0f} + {found.output_tokens:.0f} tokens, ${found.dollars:.4g}, "
-            f"{found.minutes:.1f} minutes{guess}"
+            f"{found.minutes:.1f} minutes{guess}{self.counted}"
         )
 
 
@@ -107,7 +120,7 @@ def evaluate(
         find_source(source)
     unjudged = [model for model in config.models if not _is_judged(config, model)]
     for model in unjudged:
-        check_means(model.scorer, environment=keys)
+        check_means(model.scorer, environment=keys, max_dollars=max_dollars)
     output = Path(config.output)
     with (
         kept_at_signals("evaluation", kept="Judged rows and all replies are kept"),
@@ -127,7 +140,7 @@ def evaluate(
             ]
             for model, tasks in work:
                 if model in unjudged:
-                    refuse_judge_of_pairs(model.scorer, tasks)
+                    check_rows(model.scorer, tasks, max_dollars=max_dollars)
             for model, tasks in work:
                 folder = model_folder(config, model.label)
                 run_tasks(model.scorer, tasks, folder=folder, resources=resources)
@@ -144,12 +157,14 @@ def evaluate(
 @contextmanager
 def _withdrawn_if_unused(run: RunFolder) -> Iterator[None]:
     """Frees the folder for other settings where the run fails before any row or reply is there."""
+    rows, pictures = run.path / ROWS, run.path / _PICTURES
+    had_pictures = pictures.exists()
     try:
         yield
     except VlrewardError:
-        rows = run.path / ROWS
         if not holds_work(rows):
-            shutil.rmtree(rows, ignore_errors=True)
+            for folder in (rows,) if had_pictures else (rows, pictures):
+                shutil.rmtree(folder, ignore_errors=True)
             run.withdraw()
         raise
 
@@ -166,13 +181,16 @@ def holds_work(rows: Path) -> bool:
 
 
 def plan_evaluation(
-    config: EvaluateConfig, *, environment: Mapping[str, str] | None = None
+    config: EvaluateConfig,
+    *,
+    environment: Mapping[str, str] | None = None,
+    max_dollars: float | None = None,
 ) -> list[Foretold]:
     """What the calls of each model on each benchmark will take; nothing is asked or written.
 
     What an earlier start of the run already heard is not asked again. Raises ConfigError if a
-    price is not known, or a judge of pairs would be shown rows of more, and DataError if a
-    benchmark cannot be read.
+    price is not known, nor with a cap what pictures are billed as, or a judge of pairs would be
+    shown rows of more, and DataError if a benchmark cannot be read.
     """
     for source in _sources(config):
         find_source(source)
@@ -183,7 +201,12 @@ def plan_evaluation(
             for benchmark in benchmarks:
                 if model.runs_on(benchmark.config):
                     if not _is_judged(config, model):
-                        refuse_judge_of_pairs(model.scorer, [*_tasks(config, model, benchmark)])
+                        check_rows(
+                            model.scorer,
+                            [*_tasks(config, model, benchmark)],
+                            max_dollars=max_dollars,
+                            is_estimate=True,
+                        )
                     with _journal(config, model, spare=Path(place)) as journal:
                         found.append(_foretell(model, benchmark, journal, environment or {}))
     return found
@@ -196,7 +219,12 @@ def plan_of(foretold: Sequence[Foretold], config: EvaluateConfig) -> Plan:
         for one in foretold
         if one.estimate is not None
     }
-    return Plan(steps=steps, spent=sum(money.total for money in _money(config).values()))
+    return Plan(
+        steps=steps,
+        spent=sum(money.total for money in _money(config).values()),
+        guessed_pictures=tuple(sorted({name for one in foretold for name in one.guessed_pictures})),
+        free=tuple(sorted({name for one in foretold for name in one.free})),
+    )
 
 
 def show(found: Evaluation) -> None:
@@ -217,7 +245,7 @@ def _sources(config: EvaluateConfig) -> Iterator[SourceConfig]:
 
 def _load(config: EvaluateConfig, *, progress: Progress, keep: Path | None = None) -> list[Loaded]:
     """Reads the benchmarks; pictures embedded in rows go into the run's folder, or `keep`."""
-    store = PictureStore((keep or Path(config.output).absolute()) / "pictures")
+    store = PictureStore((keep or Path(config.output).absolute()) / _PICTURES)
     found = []
     with progress.phase("Reading", total=len(config.benchmarks)) as advance:
         for one in config.benchmarks:
@@ -228,10 +256,13 @@ def _load(config: EvaluateConfig, *, progress: Progress, keep: Path | None = Non
                 else ()
             )
             if config.shuffled_pictures and not shuffled:
-                rows = replace(rows, notes=(*rows.notes, _NO_CONTROL))
+                have_pictures = any(one.has_pictures for one in rows.examples)
+                why = _NO_CONTROL if have_pictures else _NO_PICTURES
+                rows = replace(rows, notes=(*rows.notes, why))
             found.append(Loaded(config=one, rows=rows, shuffled=tuple(shuffled)))
             advance()
-            progress.say("; ".join([f"{one.label}: {len(rows.examples)} rows", *rows.notes]))
+            said = f"{one.label}: {num_rows(len(rows.examples))}"
+            progress.say("; ".join([said, *rows.notes]))
     return found
 
 
@@ -313,16 +344,37 @@ def _foretell(
     journal: ReplyJournal,
     environment: Mapping[str, str],
 ) -> Foretold:
-    num_rows = len(benchmark.rows.examples) + len(benchmark.shuffled)
+    examples = (*benchmark.rows.examples, *benchmark.shuffled)
+    endpoints = [*endpoints_of(model.scorer)]
     estimates: list[Estimate] = []
-    if any(endpoints_of(model.scorer)):
+    outcomes: list[Outcome] = []
+    if endpoints:
         calls = Calls(journal=journal, environment=environment, needs_keys=False)
         means = Means(calls=calls, rehearsal=estimates)
         with open_scorer(model.scorer, means=means) as scorer:
-            for _ in assess((*benchmark.rows.examples, *benchmark.shuffled), scorer):
-                pass
-    total = sum(estimates, start=Estimate()) if estimates else None
-    return Foretold(model.label, benchmark.config.label, num_rows, total)
+            outcomes += assess(examples, scorer)
+    have_pictures = any(one.has_pictures for one in examples)
+    return Foretold(
+        model=model.label,
+        benchmark=benchmark.config.label,
+        num_rows=len(examples),
+        estimate=sum(estimates, start=Estimate()) if estimates else None,
+        counted=_counted(outcomes, benchmark.config),
+        guessed_pictures=tuple(
+            one.model for one in endpoints if have_pictures and guesses_pictures(one)
+        ),
+        free=tuple(describe_endpoint(one) for one in endpoints if is_free(one)),
+    )
+
+
+def _counted(outcomes: Sequence[Outcome], benchmark: BenchmarkConfig) -> str:
+    """How many votes a row a judge is paid for, and by what protocol they are counted."""
+    judged = [one for one in outcomes if one.votes]
+    if not judged:
+        return ""
+    rules = BENCHMARKS[benchmark.name].arithmetic(benchmark).protocol(benchmark.protocol)
+    name = rules.name if rules.label is None else rules.label(judged)
+    return f"; {len(judged[0].votes)} votes a row, counted as {name}"
 
 
 def _write(found: Evaluation, output: Path, *, run: RunFolder) -> None:

@@ -31,7 +31,8 @@ def plot_figures(
     """
     names = list(dict.fromkeys(name for row in rows for name in row.accuracy.figures))
     step = 0.8 / len(rows)
-    figure = _figure(height=0.3 * len(names) * max(1.0, 0.45 * len(rows)) + 0.9)
+    height = 0.3 * len(names) * max(1.0, 0.45 * len(rows)) + 0.16 * len(rows) + 0.9
+    figure = _figure(height=height)
     axes = figure.subplots()
     colors = cycle(_COLORS)
     for index, (row, color) in enumerate(zip(rows, colors, strict=False)):
@@ -40,7 +41,9 @@ def plot_figures(
             _point(axes, row, name, y=place + shift, color=color)
             quoted = published.get(index, {}).get(name)
             if quoted is not None:
-                axes.plot(quoted, place + shift, "D", color=color, markerfacecolor="none")
+                axes.plot(
+                    quoted, place + shift, "D", color=color, markerfacecolor="none", clip_on=False
+                )
         axes.plot([], [], "o", color=color, label=_short(row.model))
     _name_rows(axes, names)
     axes.set_xlim(-1, 101)
@@ -49,7 +52,7 @@ def plot_figures(
     if any(published.values()):
         axes.plot([], [], "D", color="black", markerfacecolor="none", label="published")
     if len(rows) > 1 or any(published.values()):
-        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=1)
     return _finished(figure)
 
 
@@ -100,6 +103,7 @@ def plot_calibration(found: Calibration | None) -> bytes | None:
         s=[20 + 180 * one.num_pairs / largest for one in found.bins],
         color=_RIGHT,
         alpha=0.7,
+        clip_on=False,
     )
     axes.set_xlim(48, 102)
     axes.set_ylim(0, 103)
@@ -120,7 +124,7 @@ def plot_differences(differences: Mapping[str, Difference]) -> bytes:
             axes.plot([100 * low, 100 * high], [y, y], color=_RIGHT, linewidth=1.5)
         axes.plot(100 * found.value, y, "o", color=_RIGHT, markersize=5)
     _name_rows(axes, list(differences))
-    axes.set_xlabel("first less second, points of per cent, with 95 % intervals")
+    axes.set_xlabel("first less second, in points, with 95 % intervals")
     axes.grid(axis="x", alpha=0.25)
     return _finished(figure)
 
@@ -131,7 +135,7 @@ def _point(axes: Any, row: MeasuredRow, name: str, *, y: float, color: str) -> N
         return
     if interval is not None:
         axes.plot([100 * interval.low, 100 * interval.high], [y, y], color=color, linewidth=1.5)
-    axes.plot(100 * value, y, "o", color=color, markersize=5)
+    axes.plot(100 * value, y, "o", color=color, markersize=5, clip_on=False)
 
 
 def _name_rows(axes: Any, names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from vlreward.evaluation.results import BucketFigure
 from vlreward.evaluation.scorers.identity import endpoints_of
 from vlreward.evaluation.statistics.bias import LengthBias, PositionBias
 from vlreward.evaluation.statistics.paired import Difference
+from vlreward.evaluation.statistics.shares import ClusteredShare
 from vlreward.evaluation.tables import MeasuredRow, figure_names, is_turned, placed, remarks
 from vlreward.sources.spec import describe_source
-from vlreward.training.validation import Share
 from vlreward.workflows.evaluation_files import RunFacts
 from vlreward.workflows.evaluation_plots import plot_calibration, plot_figures, plot_rewards
 from vlreward.workflows.measurements import Evaluation, Loaded, Measurement
@@ -34,7 +34,7 @@ from vlreward.workflows.pages import (
 def write_report(path: Path, found: Evaluation, *, facts: RunFacts) -> None:
     """Writes the page, whole or not at all."""
     names = ", ".join(benchmark.title for benchmark in found.benchmarks)
-    sections = [f"<h1>Evaluation on {escape(names)}</h1>", _summary(found)]
+    sections = [f"<h1>Evaluation on {escape(names)}</h1>", _summary(found), _missing(found)]
     for benchmark in found.benchmarks:
         sections += _benchmark(benchmark, found.of(benchmark))
     sections += _how(found, facts)
@@ -61,6 +61,13 @@ def _summary(found: Evaluation) -> str:
             for name, said in rows.items()
         ),
     )
+
+
+def _missing(found: Evaluation) -> str:
+    """What keeps the figures from being results; nothing where they are."""
+    lines = "".join(f"<li>{escape(one)}</li>" for one in found.shortfalls())
+    said = "<p><b>Not all that was asked for is in these figures:</b></p>"
+    return f"{said}<ul>{lines}</ul>" if lines else ""
 
 
 def _main_title(benchmark: Loaded, mains: Collection[str]) -> str:
@@ -124,6 +131,11 @@ def _notes(benchmark: Loaded, rows: Sequence[MeasuredRow]) -> Iterator[str]:
         yield f"Protocol {escape(rules.name)}: {escape(rules.about)}."
     if benchmark.notes:
         yield f"{escape('; '.join(benchmark.notes))}."
+    if refused := benchmark.rows.refused:
+        reasons = Counter(error.code for error in refused).most_common()
+        said = ", ".join(f"{code}: {number}" for code, number in reasons)
+        first = escape(str(refused[0]))
+        yield f"Rows that could not be read, by reason: {said}. The first: {first}"
     for one in rows:
         yield f"{escape(one.model)}: {escape(remarks(one))}."
 
@@ -177,14 +189,11 @@ def _drawn_to(one: Measurement) -> str:
         lines.append(("same verdict when the order is turned", _share(result.order.same)))
     if result.pictures is not None:
         main = result.pictures.differences.get(result.accuracy.main)
-        lines.append(
-            (f"{result.accuracy.main}, own pictures less shuffled ones", _difference(main))
-        )
-        same = result.pictures.agreement
-        rows = f"same winner with shuffled pictures, {same.num_all if same else 0} rows"
-        lines.append((rows, _share(same)))
+        what = f"{result.accuracy.main}, own pictures less shuffled ones, points"
+        lines.append((what, f"{_difference(main)} on {result.pictures.num_rows}"))
+        lines.append(("same winner with shuffled pictures", _share(result.pictures.agreement)))
     said = [(escape(name), text) for name, text in lines if text != "—"]
-    return table(["What it is drawn to", "share [95 %]"], said) if said else ""
+    return table(["What it is drawn to", "per cent [95 %]"], said) if said else ""
 
 
 def _length_lines(found: LengthBias) -> Iterator[tuple[str, str]]:
@@ -194,7 +203,7 @@ def _length_lines(found: LengthBias) -> Iterator[tuple[str, str]]:
     yield "right where the shorter is right", _share(found.right_where_shorter)
     value = found.correlation
     name = "rank correlation of differences in score and length"
-    yield name, "—" if value is None else f"{value:+.3f}"
+    yield name, "—" if value is None else f"{value:+.3f} (from -1 to 1)"
 
 
 def _position_lines(found: PositionBias) -> Iterator[tuple[str, str]]:
@@ -203,19 +212,23 @@ def _position_lines(found: PositionBias) -> Iterator[tuple[str, str]]:
     yield "votes right where it is shown second", _share(found.right_where_second)
 
 
-def _share(found: Share | None) -> str:
+def _share(found: ClusteredShare | None) -> str:
     """A share with its interval and what it is a share of."""
     if found is None:
         return "—"
-    return f"{share(found.accuracy, found.interval)} of {found.num_all}"
+    return f"{share(found.accuracy, found.interval, in_per_cent=True)} of {found.num_all}"
 
 
 def _difference(found: Difference | None) -> str:
     if found is None:
         return "—"
     interval = found.interval
-    bounds = f" <small>[{interval.low:+.3f}, {interval.high:+.3f}]</small>" if interval else ""
-    return f"{found.value:+.3f}{bounds}"
+    bounds = (
+        f" <small>[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]</small>"
+        if interval
+        else ""
+    )
+    return f"{100 * found.value:+.1f}{bounds}"
 
 
 def _buckets(found: Sequence[BucketFigure]) -> str:
@@ -243,7 +256,7 @@ def _failures(one: Measurement) -> Iterator[str]:
 
 def _how(found: Evaluation, facts: RunFacts) -> Iterator[str]:
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
-    yield "<h2>How it was run</h2>"
+    yield "<h2>How it was run</h2><p>First started as:</p>"
     yield f"<pre>{escape(facts.line)}</pre>"
     yield (
         f"<p>vlreward {escape(facts.version)}, Python {escape(facts.python)}, {escape(packages)}; "

@@ -41,7 +41,7 @@ class Loaded:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not as published, in words."""
-        if self.config.limit is None:
+        if self.config.limit is None or self.config.limit >= self.rows.num_rows:
             return self.rows.notes
         return (f"{len(self.rows.examples)} of {self.rows.num_rows} rows taken", *self.rows.notes)
 
@@ -80,12 +80,13 @@ class Measurement:
 
     def _on_pictures(self) -> Iterator[str]:
         """What the main figure gains by the right pictures, over shuffled ones."""
-        main = self.result.accuracy.main
-        found = self.result.pictures.differences.get(main) if self.result.pictures else None
-        if found is not None:
+        main, pictures = self.result.accuracy.main, self.result.pictures
+        found = None if pictures is None else pictures.differences.get(main)
+        if pictures is not None and found is not None:
             bounds = found.interval
             said = f" [{_points(bounds.low)}, {_points(bounds.high)}]" if bounds else ""
-            yield f"{main} {_points(found.value)}{said} points over shuffled pictures"
+            rows = num_rows(pictures.num_rows)
+            yield f"{main} {_points(found.value)}{said} points over shuffled pictures on {rows}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +103,13 @@ class Evaluation:
         for benchmark in self.benchmarks:
             config, refused = benchmark.config, benchmark.rows.refused
             if config.source is not None and refused and not config.partial:
-                yield f"{config.label}: {_rows(len(refused))} could not be read, first {refused[0]}"
+                unread = num_rows(len(refused))
+                yield f"{config.label}: {unread} could not be read, first {refused[0]}"
         for one in self.measurements:
             tally, about = one.result.accuracy.tally, f"{one.model.label} on {one.benchmark.title}"
             if tally.num_failed:
                 reasons = ", ".join(f"{why}: {n}" for why, n in one.result.failures.items())
-                yield f"{about}: {_rows(tally.num_failed)} without a result ({reasons})"
+                yield f"{about}: {num_rows(tally.num_failed)} without a result ({reasons})"
             if tally.num_votes and tally.num_unparsed == tally.num_votes:
                 yield f"{about}: none of {tally.num_votes} replies could be read"
             elif tally.num_left_out and tally.num_left_out + tally.num_failed == tally.num_rows:
@@ -129,7 +131,8 @@ class Evaluation:
             )
 
 
-def _rows(number: int) -> str:
+def num_rows(number: int) -> str:
+    """`1 row`, `2 rows`."""
     return "1 row" if number == 1 else f"{number} rows"
 
 

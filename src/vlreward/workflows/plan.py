@@ -12,12 +12,14 @@ from vlreward.generation.estimate import Estimate
 class Plan:
     """What the calls of each step will take, by its name, and the dollars that are spent already.
 
-    `guessed_pictures` are the paid models whose rule for pictures is not known.
+    `guessed_pictures` are the paid models whose rule for pictures is not known, `free` those that
+    are taken to cost nothing.
     """
 
     steps: Mapping[str, Estimate]
     spent: float = 0.0
     guessed_pictures: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
 
     @property
     def total(self) -> Estimate:
@@ -53,6 +55,12 @@ def summed_up(plan: Plan, *, max_dollars: float | None) -> Iterator[str]:
         yield (
             f"What {model} bills a picture as is not known here: its part is a guess, and with "
             "--max-dollars it has to be set in a configuration file, as tokens_per_picture."
+        )
+    if plan.free:
+        yield (
+            f"Taken to cost nothing, as an endpoint of your own: {', '.join(plan.free)}. If it is "
+            "not, set dollars_per_million_input_tokens and dollars_per_million_output_tokens in a "
+            "configuration file."
         )
     if max_dollars is not None:
         yield _enough(plan, max_dollars=max_dollars)

@@ -131,3 +131,11 @@ def test_a_file_that_contradicts_itself_is_refused_with_its_place(text, tmp_path
 def test_a_name_stands_before_the_word():
     config = replace(WORDS["owner/model@abc"], name="Ours")
     assert describe_scorer(config) == "Ours"
+
+
+def test_a_folder_that_is_here_is_one_model_however_it_is_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    words = ("runs/mine", "runs/mine/", "./runs/mine", "runs/../runs/mine")
+    assert {parse_scorer(word) for word in words} == {parse_scorer("runs/mine")}
+    assert describe_scorer(parse_scorer("./runs/other")) == "./runs/other"

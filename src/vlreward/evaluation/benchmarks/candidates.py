@@ -38,6 +38,7 @@ def read_row(row: Row) -> RowDraft:
     candidates = _candidates(row)
     if len(candidates) < 2:
         raise fields.wrong_type(row["responses"], field="responses", expected="two or more")
+    _refuse_contradictions(candidates)
     source = fields.optional_text(row, "source") or "candidates"
     prompt = parse_conversation(fields.required(row, "prompt"), field="prompt")
     images = images_of(row)
@@ -120,6 +121,20 @@ def _candidates(row: Row) -> list[_Candidate]:
         _Candidate(one, number > 0 if are_flags else number == top)
         for one, number in zip(given, numbers, strict=True)
     ]
+
+
+def _refuse_contradictions(candidates: Sequence[_Candidate]) -> None:
+    """Raises DataError where one text is marked as right and as wrong."""
+    marks: dict[str, bool] = {}
+    for index, one in enumerate(candidates):
+        if marks.setdefault(str(one.answer).strip(), one.is_right) != one.is_right:
+            raise DataError(
+                "candidates-contradict",
+                value=str(one.answer)[:80],
+                place=f"responses[{index}]",
+                expected="one mark for one answer",
+                mend="Mark equal answers alike, or leave the row out.",
+            )
 
 
 def _of_object(value: object, *, field: str) -> _Candidate:

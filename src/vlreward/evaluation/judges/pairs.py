@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlreward.errors import DataError, VlrewardError
 from vlreward.evaluation.judges.forms import VerdictForm
 from vlreward.evaluation.judges.respondents import Question, Respondent, Said
-from vlreward.evaluation.outcomes import Vote
+from vlreward.evaluation.outcomes import Vote, total
 from vlreward.evaluation.scorers.config import AnswerOrder
 from vlreward.evaluation.scorers.protocols import Ballot, Duel, raising
 from vlreward.generation.outcomes import Failure, Reason, no_answer
@@ -96,8 +95,8 @@ class PairJudge:
         heard = [reply for _, reply in replies]
         return Ballot(
             votes=tuple(self._vote(reply, swapped=swapped) for swapped, reply in replies),
-            seconds=_total(one.seconds for one in heard if isinstance(one, Said)),
-            dollars=_total(one.dollars for one in heard),
+            seconds=total(one.seconds for one in heard if isinstance(one, Said)),
+            dollars=total(one.dollars for one in heard),
         )
 
     def _vote(self, reply: Said | Failure, *, swapped: bool) -> Vote:
@@ -133,8 +132,3 @@ def verdict_of(ballot: Ballot) -> Verdict:
 def _length(duel: Duel) -> int:
     _, first, second = duel
     return len(first.text) + len(second.text)
-
-
-def _total(amounts: Iterable[float | None]) -> float | None:
-    known = [amount for amount in amounts if amount is not None]
-    return math.fsum(known) if known else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vlreward.errors import DataError, VlrewardError
 from vlreward.evaluation.judges.respondents import Question, Respondent, Said
+from vlreward.evaluation.outcomes import total
 from vlreward.evaluation.scorers.protocols import Comparison, PatientScorer
 from vlreward.generation.labels import RATING_SCHEMA, read_rating
 from vlreward.generation.outcomes import Failure, no_answer
@@ -80,5 +81,11 @@ def _row(replies: Sequence[Sequence[Said | Failure]]) -> list[Score] | VlrewardE
                 expected="a JSON object with reason and rating",
                 mend="Choose another model, or write a prompt that it follows.",
             )
-        scores.append(Score(value=math.fsum(ratings) / len(ratings), num_tokens=0))
+        scores.append(
+            Score(
+                value=math.fsum(ratings) / len(ratings),
+                num_tokens=0,
+                dollars=total(one.dollars for one in heard),
+            )
+        )
     return scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vlreward.errors import DataError
@@ -59,7 +59,12 @@ class ApiRespondent:
         """See `Respondent`; raises as `generation.client.ask`."""
         requests = requests_of(questions, endpoint=self.connection.endpoint)
         results = ask(requests, connection=self.connection, progress=progress)
-        return [_heard(results[request.key]) for request in requests]
+        paid: set[str] = set()
+        said = []
+        for request in requests:
+            said.append(_heard(results[request.key], is_paid=request.key in paid))
+            paid.add(request.key)
+        return said
 
 
 def requests_of(questions: Sequence[Question], *, endpoint: EndpointConfig) -> list[ChatRequest]:
@@ -76,10 +81,12 @@ def requests_of(questions: Sequence[Question], *, endpoint: EndpointConfig) -> l
     ]
 
 
-def _heard(result: Reply | Failure) -> Said | Failure:
+def _heard(result: Reply | Failure, *, is_paid: bool) -> Said | Failure:
+    """What a question was told; a reply that several share costs the first of them."""
+    dollars = 0.0 if is_paid and result.dollars is not None else result.dollars
     if isinstance(result, Failure):
-        return result
-    return Said(without_thinking(result.text) or "", result.seconds, result.dollars)
+        return replace(result, dollars=dollars)
+    return Said(without_thinking(result.text) or "", result.seconds, dollars)
 
 
 class Sampler(Protocol):

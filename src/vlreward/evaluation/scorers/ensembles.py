@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from vlreward.errors import VlrewardError
 from vlreward.evaluation.judges.pairs import verdict_of
+from vlreward.evaluation.outcomes import total
 from vlreward.evaluation.scorers.config import Combination
 from vlreward.evaluation.scorers.protocols import (
     Ballot,
@@ -67,6 +67,7 @@ class EnsembleScorer(PatientScorer):
                 ),
                 num_tokens=max(one.num_tokens for one in scores),
                 truncated_tokens=max(one.truncated_tokens for one in scores),
+                dollars=total(one.dollars for one in scores),
             )
             for scores in zip(*rows, strict=True)
         ]
@@ -107,11 +108,6 @@ def _pooled(ballots: Sequence[Ballot | VlrewardError]) -> Ballot | VlrewardError
         known.append(ballot)
     return Ballot(
         votes=tuple(vote for ballot in known for vote in ballot.votes),
-        seconds=_total(ballot.seconds for ballot in known),
-        dollars=_total(ballot.dollars for ballot in known),
+        seconds=total(ballot.seconds for ballot in known),
+        dollars=total(ballot.dollars for ballot in known),
     )
-
-
-def _total(amounts: Iterable[float | None]) -> float | None:
-    known = [amount for amount in amounts if amount is not None]
-    return math.fsum(known) if known else None

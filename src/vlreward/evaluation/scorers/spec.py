@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import get_args
@@ -72,7 +73,8 @@ def describe_scorer(config: ScorerConfig) -> str:
 
 def _weights(word: str) -> WeightsConfig:
     path, revision = _split_revision(word)
-    return WeightsConfig(path=path, revision=revision)
+    is_here = Path(path).expanduser().is_dir()
+    return WeightsConfig(path=os.path.normpath(path) if is_here else path, revision=revision)
 
 
 def _split_revision(word: str) -> tuple[str, str | None]:

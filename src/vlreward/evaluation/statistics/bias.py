@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlreward.evaluation.outcomes import Outcome
+from vlreward.evaluation.statistics.shares import ClusteredShare, clustered_share
 from vlreward.extras import import_extra
-from vlreward.training.validation import Share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,13 +19,13 @@ class LengthBias:
     `prefers_longer` and the two accuracies are of the rows with a winner: a tie says nothing of
     what somebody is drawn to. Without a bias `prefers_longer` is near `longer_is_right`, and the
     accuracies are near each other. `correlation` is Spearman's, between the differences in score
-    and in length. Intervals are Wilson's, which take each row, or vote, for itself.
+    and in length.
     """
 
-    longer_is_right: Share | None
-    prefers_longer: Share | None
-    right_where_longer: Share | None
-    right_where_shorter: Share | None
+    longer_is_right: ClusteredShare | None
+    prefers_longer: ClusteredShare | None
+    right_where_longer: ClusteredShare | None
+    right_where_shorter: ClusteredShare | None
     correlation: float | None
 
 
@@ -33,9 +33,9 @@ class LengthBias:
 class PositionBias:
     """Over a judge's votes that name a winner; without a bias `prefers_first` is near one half."""
 
-    prefers_first: Share | None
-    right_where_first: Share | None
-    right_where_second: Share | None
+    prefers_first: ClusteredShare | None
+    right_where_first: ClusteredShare | None
+    right_where_second: ClusteredShare | None
 
 
 def length_bias(outcomes: Sequence[Outcome]) -> LengthBias:
@@ -45,20 +45,14 @@ def length_bias(outcomes: Sequence[Outcome]) -> LengthBias:
         for one in outcomes
         if one.is_pair and one.failure is None and one.num_characters[0] != one.num_characters[1]
     ]
-    longer = [int(one.num_characters[1] > one.num_characters[0]) for one in pairs]
-    are_longer = [index in one.right for one, index in zip(pairs, longer, strict=True)]
-    decided = [
-        (one.winner in one.right, is_longer)
-        for one, is_longer in zip(pairs, are_longer, strict=True)
-        if one.winner is not None
-    ]
+    decided = [one for one in pairs if one.winner is not None]
     return LengthBias(
-        longer_is_right=_share(are_longer),
-        prefers_longer=_share(
-            [o.winner == i for o, i in zip(pairs, longer, strict=True) if o.winner is not None]
+        longer_is_right=clustered_share((one.cluster, _longer(one) in one.right) for one in pairs),
+        prefers_longer=clustered_share(
+            (one.cluster, one.winner == _longer(one)) for one in decided
         ),
-        right_where_longer=_share([right for right, is_longer in decided if is_longer]),
-        right_where_shorter=_share([right for right, is_longer in decided if not is_longer]),
+        right_where_longer=_right(one for one in decided if _longer(one) in one.right),
+        right_where_shorter=_right(one for one in decided if _longer(one) not in one.right),
         correlation=_correlation(pairs),
     )
 
@@ -66,7 +60,7 @@ def length_bias(outcomes: Sequence[Outcome]) -> LengthBias:
 def position_bias(outcomes: Sequence[Outcome]) -> PositionBias:
     """Whether a judge prefers what it is shown first."""
     votes = [
-        (vote.winner == shown_first, shown_first in one.right)
+        (one.cluster, vote.winner == shown_first, shown_first in one.right)
         for one in outcomes
         if one.is_pair
         for vote in one.votes
@@ -74,10 +68,22 @@ def position_bias(outcomes: Sequence[Outcome]) -> PositionBias:
         if vote.winner is not None
     ]
     return PositionBias(
-        prefers_first=_share([chose_first for chose_first, _ in votes]),
-        right_where_first=_share([chose for chose, is_right in votes if is_right]),
-        right_where_second=_share([not chose for chose, is_right in votes if not is_right]),
+        prefers_first=clustered_share((cluster, first) for cluster, first, _ in votes),
+        right_where_first=clustered_share(
+            (cluster, first) for cluster, first, is_right in votes if is_right
+        ),
+        right_where_second=clustered_share(
+            (cluster, not first) for cluster, first, is_right in votes if not is_right
+        ),
     )
+
+
+def _longer(pair: Outcome) -> int:
+    return int(pair.num_characters[1] > pair.num_characters[0])
+
+
+def _right(decided: Iterable[Outcome]) -> ClusteredShare | None:
+    return clustered_share((one.cluster, one.winner in one.right) for one in decided)
 
 
 def _correlation(pairs: Sequence[Outcome]) -> float | None:
@@ -88,7 +94,3 @@ def _correlation(pairs: Sequence[Outcome]) -> float | None:
         return None
     stats = import_extra("scipy.stats", extra="eval")
     return float(stats.spearmanr(by_score, by_length).statistic)
-
-
-def _share(found: Sequence[bool]) -> Share | None:
-    return Share.of(found) if found else None

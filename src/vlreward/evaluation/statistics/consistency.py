@@ -10,7 +10,7 @@ from vlreward.evaluation.accuracy import Arithmetic
 from vlreward.evaluation.outcomes import Outcome, Vote
 from vlreward.evaluation.statistics.bootstrap import NUM_RESAMPLES
 from vlreward.evaluation.statistics.paired import Comparison, compare
-from vlreward.training.validation import Share
+from vlreward.evaluation.statistics.shares import ClusteredShare, clustered_share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class OrderConsistency:
     `num_to_first` go with what is shown first, `num_to_second` with what is shown second.
     """
 
-    same: Share
+    same: ClusteredShare
     num_to_first: int
     num_to_second: int
 
@@ -34,13 +34,14 @@ def order_consistency(outcomes: Sequence[Outcome]) -> OrderConsistency | None:
         as_given = [vote for vote in readable if not vote.swapped]
         swapped = [vote for vote in readable if vote.swapped]
         if outcome.is_pair and as_given and swapped:
-            verdicts.append((_majority(as_given), _majority(swapped)))
-    if not verdicts:
+            verdicts.append((outcome.cluster, _majority(as_given), _majority(swapped)))
+    same = clustered_share((cluster, one == other) for cluster, one, other in verdicts)
+    if same is None:
         return None
     return OrderConsistency(
-        same=Share.of([one == other for one, other in verdicts]),
-        num_to_first=sum(both == (0, 1) for both in verdicts),
-        num_to_second=sum(both == (1, 0) for both in verdicts),
+        same=same,
+        num_to_first=sum(both == [0, 1] for _, *both in verdicts),
+        num_to_second=sum(both == [1, 0] for _, *both in verdicts),
     )
 
 

@@ -19,9 +19,9 @@ from vlreward.evaluation.statistics.bootstrap import (
     resampled_figures,
     swapped_differences,
 )
+from vlreward.evaluation.statistics.shares import ClusteredShare, clustered_share
 from vlreward.extras import import_extra
 from vlreward.statistics import Interval
-from vlreward.training.validation import Share
 
 _ROUNDING = 1e-9
 
@@ -58,7 +58,7 @@ class Comparison:
     num_unmatched: int
     differences: Mapping[str, Difference]
     mcnemar: McNemar
-    agreement: Share | None
+    agreement: ClusteredShare | None
 
 
 def compare(
@@ -101,13 +101,12 @@ def compare(
     )
 
 
-def _agreement(ones: Sequence[Outcome], others: Sequence[Outcome]) -> Share | None:
-    found = [
-        one.best == other.best
+def _agreement(ones: Sequence[Outcome], others: Sequence[Outcome]) -> ClusteredShare | None:
+    return clustered_share(
+        (one.cluster, one.best == other.best)
         for one, other in zip(ones, others, strict=True)
         if one.failure is None and other.failure is None
-    ]
-    return Share.of(found) if found else None
+    )
 
 
 def mcnemar(first: Sequence[float | None], second: Sequence[float | None]) -> McNemar:
