@@ -5,6 +5,7 @@
 One run: the same random Qwen2.5-VL with the vocabulary of 151,936 and the same value head, the same
 pairs in the same order, AdamW with the same settings, float32, vision encoder frozen, each trainer
 by its own command in its own environment (benchmarks/interop/README.md says how they are made).
+On a GPU: `--cases 3b-448 --dtype bfloat16`, with ms-swift alone beside ours.
 Beside our packed rows, the same with pictures encoded ahead, and with plain padded rows. A step's
 time is that between two steps' ends: reading, pictures and the optimizer count, starting does not,
 nor does encoding ahead. Memory is the most that the process held. Losses are laid over each other
@@ -25,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tyro
 
@@ -66,6 +67,8 @@ CASES = (
     Case("31m-448", 512, 8, 384, 8, 448, 2, (30, 90), 4),
     Case("31m-448-eight", 512, 8, 384, 8, 448, 8, (30, 90), 7),
 )
+GPU_CASES = (Case("3b-448", 2048, 36, 1296, 32, 448, 2, (30, 90), 8),)
+"""Of Qwen2.5-VL-3B's shape."""
 
 
 class Step(NamedTuple):
@@ -104,7 +107,9 @@ class Arguments:
         "ms-swift",
         "LLaMA-Factory",
     )
-    """Who trains."""
+    """Who trains; on a GPU `vlreward, flex` may, too."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights."""
     num_steps: int = 8
     """Optimizer steps of each, of which two are not timed."""
     output: Path = Path("runs/train-throughput")
@@ -114,7 +119,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Measures every trainer on every case and prints a table."""
     text = [f"{num_threads()} thread(s); {arguments.num_steps} steps."]
-    for case in CASES:
+    for case in (*CASES, *GPU_CASES):
         if case.name not in arguments.cases:
             continue
         folder = (arguments.output / case.name).resolve()
@@ -161,7 +166,7 @@ def _reorder(case: Case, source: Path, target: Path) -> None:
     (target / "swift.jsonl").write_text("".join(lines[index] for index in order))
 
 
-def _run_ours(trainer: str, case: Case, folder: Path, _arguments: Arguments) -> Run:
+def _run_ours(trainer: str, case: Case, folder: Path, arguments: Arguments) -> Run:
     """`vlreward train`, its steps read from its events."""
     name = trainer.replace(",", "").replace(" ", "-")
     output = folder / name
@@ -180,7 +185,8 @@ def _run_ours(trainer: str, case: Case, folder: Path, _arguments: Arguments) -> 
         ),
         model=replace(
             config.model,
-            dtype="float32",
+            dtype=arguments.dtype,
+            attention="flex" if "flex" in trainer else "segments",
             layout="padded" if "padded" in trainer else "packed",
             gradient_checkpointing=False,
         ),
@@ -206,6 +212,7 @@ def _run_peer(trainer: str, case: Case, folder: Path, arguments: Arguments) -> R
         folder / model, folder / "ordered", folder / trainer,
         "--steps", arguments.num_steps, "--batch-size", case.batch_size,
         "--learning-rate", _RATE, "--threads", num_threads(), "--note-steps", notes,
+        *(["--dtype", arguments.dtype] if arguments.dtype != "float32" else []),
         log=folder / f"{trainer}.log", may_fail=notes,
     )  # fmt: skip
     steps = [Step(**json.loads(line)) for line in notes.read_text().splitlines()]
@@ -215,6 +222,7 @@ def _run_peer(trainer: str, case: Case, folder: Path, arguments: Arguments) -> R
 _TRAINERS: dict[str, Callable[[str, Case, Path, Arguments], Run]] = {
     "vlreward": _run_ours,
     "vlreward, pictures encoded ahead": _run_ours,
+    "vlreward, flex": _run_ours,
     "vlreward padded": _run_ours,
     "ms-swift": _run_peer,
     "LLaMA-Factory": _run_peer,

@@ -2,21 +2,20 @@
 
     python train_ms_swift.py peers/tiny_untied peers/data peers/out_sw --steps 4
 
-Full fine-tuning in float32 on the CPU, the vision tower frozen, on `make_pairs.py`'s rows in
-their order, with the optimizer and the falling rate that vlreward has by default. It goes
-through ms-swift's command-line arguments, in this process so that the torchvision stand-in holds.
+Full fine-tuning, the vision tower frozen, on `make_pairs.py`'s rows in their order, with the
+optimizer and the falling rate that vlreward has by default; on the GPU if there is one, unless
+CUDA_VISIBLE_DEVICES is empty. It goes through ms-swift's command-line arguments, in this process so
+that the torchvision stand-in holds.
 The checkpoint lands in `<output>/checkpoint-<steps>`.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
 import torchvision_stub
 
 torchvision_stub.install()
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import step_clock  # noqa: E402
 from swift.pipelines import rlhf_main  # noqa: E402
@@ -40,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=2, help="pairs a step")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--note-steps", type=Path, help="where each step's loss and time go")
     options = parser.parse_args()
@@ -54,7 +54,7 @@ def main() -> None:
         "model": options.model,
         "model_type": "qwen2_5_vl",
         "template": "qwen2_5_vl",
-        "torch_dtype": "float32",
+        "torch_dtype": options.dtype,
         "attn_impl": "sdpa",
         "gradient_checkpointing": False,
         "dataset": options.data / "swift.jsonl",
@@ -82,9 +82,9 @@ def main() -> None:
         "dataset_shuffle": False,
         "train_sampling_strategy": "sequential",
         "max_steps": options.steps,
-        "bf16": False,
+        "bf16": options.dtype == "bfloat16",
         "fp16": False,
-        "use_cpu": True,
+        "use_cpu": not torch.cuda.is_available(),
     }
     rlhf_main(to_flags(settings))
 

@@ -128,6 +128,8 @@ def _train(arguments: list[str]) -> int:
         from vlreward.workflows.dry_run import rehearse_and_say
 
         return rehearse_and_say(config, num_overfit_steps=given.overfit_steps)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     from vlreward.training.run import train
 
     train(config, command=_command("train", arguments))

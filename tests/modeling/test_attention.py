@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from tests.support.reference import plain_model, plain_rewards
 from vlreward.collation.packing import Interval, TreeInterval, pack
 from vlreward.errors import ConfigError
 from vlreward.modeling.attention import TreeStructure, tree_attention
+from vlreward.modeling.backbones import use_tree_attention
+from vlreward.modeling.flex_attention import flex_tree_attention
 
 TOLERANCE = 1e-5
+UNFUSED = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 SIZES: dict[str, Any] = {
     "vocab_size": tiny.VOCABULARY_SIZE,
     "hidden_size": 64,
@@ -106,10 +110,15 @@ trees_drawn = st.lists(
 )
 
 
-@settings(max_examples=60)
-@given(drawn=trees_drawn, window=st.one_of(st.none(), st.integers(1, 12)))
+@UNFUSED
+@settings(max_examples=60, deadline=None)
+@given(
+    drawn=trees_drawn,
+    window=st.one_of(st.none(), st.integers(1, 12)),
+    attend=st.sampled_from([tree_attention, flex_tree_attention]),
+)
 def test_a_token_sees_its_prompt_and_its_own_response_and_nothing_else(
-    drawn: list[tuple[int, list[int]]], window: int | None
+    drawn: list[tuple[int, list[int]]], window: int | None, attend: Callable[..., Any]
 ) -> None:
     trees, start = [], 0
     for num_prefix, branches in drawn:
@@ -123,13 +132,44 @@ def test_a_token_sees_its_prompt_and_its_own_response_and_nothing_else(
     query = torch.randn(1, 4, start, 8, generator=generator)
     key, value = (torch.randn(1, 2, start, 8, generator=generator) for _ in range(2))
     structure = TreeStructure(trees=tuple(trees))
-    found, weights = tree_attention(
+    found, weights = attend(
         nn.Identity(), query, key, value, None, tree=structure, scaling=1.0, sliding_window=window
     )
     expected = by_definition(query, key, value, structure.trees, window)
     assert weights is None
     assert structure.num_calls == 1
     torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+
+
+@UNFUSED
+@pytest.mark.parametrize("name", ["llama", "qwen2_5_vl"])
+def test_one_kernel_for_the_row_gives_the_rewards_of_one_for_each_segment(
+    name: str, tmp_path: Path
+) -> None:
+    checkpoint = tiny.load_tiny(tiny.write_base_model(tmp_path / name, name))
+    scorer = tiny.reward_model(checkpoint)
+    rng = random.Random(0)
+    batch = pack(
+        [
+            scorer.encoder.encode(
+                tiny.prompt(tiny.words(rng, 3, 30)),
+                [tiny.response(tiny.words(rng, 1, 40)) for _ in range(3)],
+            )
+            for _ in range(3)
+        ],
+        scorer.encoder.preparation,
+    )
+    with torch.no_grad():
+        expected = checkpoint.network(batch)
+        use_tree_attention(checkpoint.network.backbone, kernel="flex")
+        torch.testing.assert_close(checkpoint.network(batch), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_flex_attention_drops_nothing() -> None:
+    structure = TreeStructure(trees=(TreeInterval(Interval(0, 2), (Interval(2, 4),)),))
+    tensors = [torch.ones(1, 1, 4, 2) for _ in range(3)]
+    with pytest.raises(ConfigError, match=r"attention_dropout.*segments"):
+        flex_tree_attention(nn.Identity(), *tensors, None, tree=structure, dropout=0.1)
 
 
 def test_dropout_is_passed_on() -> None:

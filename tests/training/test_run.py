@@ -22,6 +22,7 @@ from tests.support.training import (
     DeadlyClock,
     drawn_row,
     events_of,
+    final_tensors,
     text_row,
     tiny_config,
     write_rows,
@@ -456,3 +457,20 @@ def test_a_few_validation_pairs_that_are_trained_on_are_listed_and_not_measured(
     assert refusal["code"] == "validation-in-training" and "leak.jsonl:2" in refusal["row"]
     [validation] = events_of(Path(config.output), "validation")
     assert validation["overall"]["num_pairs"] == 1
+
+
+def test_flex_attention_is_refused_where_nothing_can_train_it(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    config = replace(config, model=replace(config.model, attention="flex"))
+    with pytest.raises(ConfigError, match=r"attention-needs-gpu") as caught:
+        train(config)
+    assert "flex on cpu" in str(caught.value) and not Path(config.output).exists()
+
+
+def test_a_run_may_keep_to_deterministic_kernels(finished: TrainConfig, tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), deterministic=True)
+    train(config)
+    assert not torch.are_deterministic_algorithms_enabled()
+    plain, kept = (final_tensors(Path(one.output)) for one in (finished, config))
+    assert plain.keys() == kept.keys()
+    assert all(torch.equal(plain[name], kept[name]) for name in plain)

@@ -34,7 +34,8 @@ class TreeStructure:
     read_at: Tensor | None = None
     """The tokens whose final states are wanted, each once; None for all (see `last_layer`)."""
     num_calls: int = 0
-    _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
+    kept: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    """What the layers of a pass share: masks, by what they are of."""
 
     def mask(
         self, num_shared: int, num_own: int, window: int | None, *, device: torch.device
@@ -45,12 +46,13 @@ class TreeStructure:
         branch starting right after the prefix.
         """
         key = (num_shared, num_own, window)
-        if key not in self._masks:
+        if key not in self.kept:
             queries = torch.arange(num_shared, num_shared + num_own, device=device)[:, None]
             distance = queries - torch.arange(num_shared + num_own, device=device)[None]
             seen = distance >= 0
-            self._masks[key] = seen if window is None else seen & (distance < window)
-        return self._masks[key]
+            self.kept[key] = seen if window is None else seen & (distance < window)
+        mask: Tensor = self.kept[key]
+        return mask
 
 
 def tree_attention(
@@ -72,7 +74,7 @@ def tree_attention(
     backbone asks for what the packed layout cannot honour (softcap, sinks, position bias, caches,
     a mask) or loses the tree; `backbones.explain_unpackable` knows the common ones before.
     """
-    tree = _checked(tree, attention_mask, keywords)
+    tree = checked(tree, attention_mask, keywords)
     tree.num_calls += 1
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
@@ -109,10 +111,10 @@ def tree_attention(
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _checked(
+def checked(
     tree: TreeStructure | None, attention_mask: Tensor | None, keywords: Mapping[str, Any]
 ) -> TreeStructure:
-    """The tree; raises ConfigError where it is lost or more is asked for than it can honour."""
+    """The tree of a pass; raises ConfigError where it is lost or more is asked than it can do."""
     refused = [name for name in _REFUSED_KEYWORDS if keywords.get(name) is not None]
     if attention_mask is not None:
         refused.append("attention_mask")

@@ -17,8 +17,8 @@ from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from vlreward.errors import CheckpointError, ConfigError
-from vlreward.modeling import attention, last_layer
-from vlreward.modeling.config import Layout
+from vlreward.modeling import attention, flex_attention, last_layer
+from vlreward.modeling.config import Layout, TreeKernel
 
 PartName = Literal["vision", "projector", "language"]
 
@@ -26,6 +26,7 @@ _VISION_LANGUAGE_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 _TYPES_WITH_DEFAULT_SYSTEM = ("qwen2_vl", "qwen2_5_vl")
 _PROJECTOR_MARKS = (".merger.", ".deepstack_merger_list.")
 _PACKABLE_LAYERS = {"full_attention", "sliding_attention"}
+_KERNELS = {"segments": attention, "flex": flex_attention}
 _TYPES_WITH_OWN_ATTENTION = {
     "gpt_oss": "its attention has sinks",
     "doge": "its attention makes masks of its own",
@@ -142,16 +143,17 @@ def is_packed(config: PreTrainedConfig, layout: Layout) -> bool:
     return layout != "padded" and why_not is None
 
 
-def use_tree_attention(backbone: PreTrainedModel) -> None:
+def use_tree_attention(backbone: PreTrainedModel, *, kernel: TreeKernel = "segments") -> None:
     """Sets tree attention for the language model and leaves the vision encoder's alone.
 
     Its last layer then computes only what is read of it, where a pass says so.
     """
-    attention.register()
-    _set_text_attention(backbone, attention.NAME)
+    chosen = _KERNELS[kernel]
+    chosen.register()
+    _set_text_attention(backbone, chosen.NAME)
     last_layer.compute_only_where_read(backbone)
-    found = backbone.config.get_text_config()._attn_implementation
-    assert found == attention.NAME, f"the backbone kept {found!r} as its attention"
+    found = _text_attention(backbone)
+    assert found == chosen.NAME, f"the backbone kept {found!r} as its attention"
 
 
 @contextmanager
@@ -160,14 +162,20 @@ def plain_attention(backbone: PreTrainedModel) -> Iterator[None]:
 
     That is SDPA where the backbone knows it; one that never got tree attention keeps its own.
     """
-    if backbone.config.get_text_config()._attn_implementation != attention.NAME:
+    before = _text_attention(backbone)
+    if before not in {kernel.NAME for kernel in _KERNELS.values()}:
         yield
         return
     _set_text_attention(backbone, "sdpa" if backbone._supports_sdpa else "eager")
     try:
         yield
     finally:
-        _set_text_attention(backbone, attention.NAME)
+        _set_text_attention(backbone, before)
+
+
+def _text_attention(backbone: PreTrainedModel) -> str:
+    name: str = backbone.config.get_text_config()._attn_implementation
+    return name
 
 
 def _set_text_attention(backbone: PreTrainedModel, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from vlreward.errors import require
 
 Layout = Literal["auto", "packed", "padded"]
+TreeKernel = Literal["segments", "flex"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,9 @@ class ModelConfig:
     layout: Layout = "auto"
     """`packed` shares prompts between responses, `padded` is the plain reference; `auto` packs
     where the backbone allows it and says so where not."""
+    attention: TreeKernel = "segments"
+    """Of packed rows: `segments` calls torch's fused attention for each prompt and each response;
+    `flex` is one FlexAttention kernel for the whole row, for CUDA alone."""
     gradient_checkpointing: bool = False
     """Trade time for memory: recompute layers in the backward pass."""
     initial_seed: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -33,3 +35,18 @@ def find_dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
         name = "bfloat16" if device.type == "cuda" else "float32"
     dtype: torch.dtype = getattr(torch, name)
     return dtype
+
+
+@contextmanager
+def deterministic_kernels() -> Iterator[None]:
+    """For a while, torch uses only kernels that give the same bits each time.
+
+    It raises RuntimeError where it has none. cuBLAS has them only in a process that began with
+    CUBLAS_WORKSPACE_CONFIG=:4096:8 in its environment.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

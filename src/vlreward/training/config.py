@@ -132,6 +132,9 @@ class RunConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 0
     """Decides the order of the data and every random number."""
+    deterministic: bool = False
+    """On a GPU, use only kernels that give the same bits each time, which are slower; a run there
+    then ends, and resumes, bit for bit. On the CPU runs do so anyway."""
     log_every_steps: int = 1
     """Steps between two lines of `events.jsonl`."""
     validate_every_steps: int = 0

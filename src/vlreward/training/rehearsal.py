@@ -18,7 +18,13 @@ from vlreward.training.loop import StepMetrics, train_step
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.processes import ALONE
 from vlreward.training.reward_task import RewardTask
-from vlreward.training.setup import RunData, build_model, find_sources, read_data
+from vlreward.training.setup import (
+    RunData,
+    build_model,
+    find_sources,
+    read_data,
+    refuse_flex_without_gpu,
+)
 
 _CHARACTERS_A_TOKEN = 4
 
@@ -56,6 +62,7 @@ def rehearse(
     find_sources(config)
     torch.manual_seed(config.seed)
     with tempfile.TemporaryDirectory() as folder:
+        refuse_flex_without_gpu(config.model, device=ALONE.device)
         model = build_model(config, device=ALONE.device)
         data = read_data(config, model, folder=Path(folder), advance=advance)
         task = RewardTask(config=config, model=model, data=data, processes=ALONE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from vlreward.extras import import_extra
 from vlreward.modeling import backbones
+from vlreward.modeling.devices import deterministic_kernels
 from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
@@ -32,6 +34,7 @@ from vlreward.training.setup import (
     find_sources,
     load_finished,
     read_data,
+    refuse_flex_without_gpu,
     select_pairs,
 )
 from vlreward.training.sharding import shard
@@ -115,6 +118,7 @@ def run_in_folder(
     with (
         processes.entered_by_first(only_writer(path)),
         Progress(quiet=not processes.is_first) as progress,
+        deterministic_kernels() if config.deterministic else nullcontext(),
     ):
         is_new = processes.from_first(lambda: not (path / "config.yaml").exists())
         folder = _open_folder(config, command=command, clock=clock, processes=processes)
@@ -160,6 +164,7 @@ def _prepare_model(config: TrainConfig, context: RunContext) -> RewardModel:
     torch.manual_seed(config.seed)
     processes = context.processes
     device = processes.device if processes.count == 1 else torch.device("cpu")
+    refuse_flex_without_gpu(config.model, device=processes.device)
     model = build_model(config, device=device)
     why_padded = backbones.explain_unpackable(model.checkpoint.config)
     if config.model.layout == "auto" and why_padded is not None:

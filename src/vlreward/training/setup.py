@@ -76,13 +76,25 @@ def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
     packed = backbones.is_packed(checkpoint.config, config.model.layout)
     encoder = encoder_for(checkpoint, config.collation)
     if packed:
-        backbones.use_tree_attention(network.backbone)
+        backbones.use_tree_attention(network.backbone, kernel=config.model.attention)
         check_packing(network, encoder)
     if config.model.gradient_checkpointing:
         set_gradient_checkpointing(network)
     return RewardModel(
         checkpoint, encoder, packed=packed, token_budget=config.collation.token_budget
     )
+
+
+def refuse_flex_without_gpu(config: ModelConfig, *, device: torch.device) -> None:
+    """Raises ConfigError where FlexAttention is to train on anything else."""
+    if config.attention == "flex" and device.type != "cuda":
+        raise ConfigError(
+            "attention-needs-gpu",
+            value=f"flex on {device.type}",
+            place="model.attention",
+            expected="a CUDA device, as FlexAttention has no backward pass elsewhere",
+            mend="Leave it at segments.",
+        )
 
 
 def load_finished(folder: Path, *, config: TrainConfig) -> RewardModel:
