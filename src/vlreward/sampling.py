@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from vlreward.collation.config import CollationConfig
 from vlreward.collation.encoding import Encoder, Span
+from vlreward.collation.packing import picture_tensors
 from vlreward.collation.text import Tokenizer, load_tokenizer
 from vlreward.errors import CheckpointError, DataError, require
 from vlreward.generation.reasoning import Generated
+from vlreward.modeling.backbones import picture_keywords
 from vlreward.modeling.devices import DtypeName
 from vlreward.modeling.encoders import encoder_of
 from vlreward.modeling.language_models import open_language_model
@@ -147,14 +148,15 @@ class LocalGenerator:
     def _inputs(self, span: Span) -> dict[str, Tensor]:
         """What transformers' own preprocessing would make of the prompt."""
         ids = torch.from_numpy(span.ids)[None]
+        pixels: tuple[Tensor | None, Tensor | None] = (None, None)
+        if span.pictures:
+            assert self.encoder.preparation is not None, "only models that see encode pictures"
+            pixels = picture_tensors(span.pictures, self.encoder.preparation)
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        if not span.pictures:
-            return inputs
-        assert self.encoder.preparation is not None, "only models that see encode pictures"
-        patches = [self.encoder.preparation.prepare(picture) for picture in span.pictures]
-        inputs["pixel_values"] = torch.from_numpy(np.concatenate(patches))
-        inputs["image_grid_thw"] = torch.tensor(span.grids)
-        if self._takes_types:
+        inputs |= picture_keywords(
+            self.model.config, input_ids=ids, pixel_values=pixels[0], image_grid_thw=pixels[1]
+        )
+        if span.pictures and self._takes_types:
             inputs["mm_token_type_ids"] = (ids == self.encoder.image_token_id).int()
         return inputs
 

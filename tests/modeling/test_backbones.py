@@ -177,7 +177,7 @@ def test_a_backbone_that_cannot_be_packed_scores_as_plain_rows(kind: str, tmp_pa
     assert model.score(prompt, answers) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["gemma3", "llava", "idefics3", "qwen3_5", "qwen2_5_omni"])
+@pytest.mark.parametrize("kind", ["llava_onevision", "paligemma", "qwen3_5", "qwen2_5_omni"])
 def test_vision_models_of_other_kinds_are_refused(kind: str) -> None:
     with pytest.raises(ConfigError, match=rf"{kind}.*qwen2_vl, qwen2_5_vl, qwen3_vl"):
         backbones.is_vision_language(config_of(kind))

@@ -266,7 +266,7 @@ def test_a_base_model_is_not_scored_with(folder: Path) -> None:
     ("fields", "code"),
     [
         ({"model_type": "qwen9_vl"}, "model-config-unknown"),
-        ({"model_type": "llava"}, "backbone-unknown"),
+        ({"model_type": "llava_onevision"}, "backbone-unknown"),
         ({"model_type": 3}, "model-config-unknown"),
         ({"hidden_size": "wide"}, "model-config-unknown"),
         ({"num_attention_heads": 0}, "model-config-unknown"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from transformers import (
     LlamaConfig,
@@ -29,6 +30,7 @@ from transformers import (
 )
 
 from vlreward.collation.config import CollationConfig
+from vlreward.collation.encoding import Span
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint, load_checkpoint
 from vlreward.modeling.encoders import encoder_for
@@ -180,3 +182,8 @@ def _build_vision(kind: str, text: dict[str, Any], *, tied: bool) -> PreTrainedM
     return Qwen3VLForConditionalGeneration(
         Qwen3VLConfig(text_config=text, vision_config=vision, **ids)
     )
+
+
+def joined(prefix: Span, branch: Span) -> NDArray[np.int64]:
+    """The ids of a prompt with one of its responses."""
+    return np.concatenate([prefix.ids, branch.ids])

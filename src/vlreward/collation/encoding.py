@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vlreward.collation.config import Overflow
-from vlreward.collation.picture_preparation import Grid, PicturePreparation
+from vlreward.collation.picture_preparation import Grid, PicturePreparation, PreparesPictures
 from vlreward.collation.templates import Element, Template
 from vlreward.errors import DataError
 from vlreward.records import Picture, Prompt, Response
@@ -67,7 +67,7 @@ class Encoder:
         self,
         template: Template,
         *,
-        preparation: PicturePreparation | None,
+        preparation: PreparesPictures | None,
         image_token_id: int | None,
         num_axes: int,
         control_ids: frozenset[int],
@@ -161,7 +161,7 @@ class Encoder:
         num_opening = _num_common([row, opening])
         num_closing = self._num_closing(row[num_opening:])
         body = row[num_opening : len(row) - num_closing]
-        words = sum(1 for _ in takewhile(lambda element: isinstance(element, int), body[::-1]))
+        words = sum(1 for _ in takewhile(self._is_word, body[::-1]))
         if self.overflow == "refuse" or excess >= words:
             raise self._too_long(self.max_length + excess)
         end = len(row) - num_closing
@@ -183,6 +183,9 @@ class Encoder:
         """How many elements close a response: its last control token and what follows it."""
         ends = [index for index, element in enumerate(body) if element in self.control_ids]
         return len(body) - ends[-1] if ends else 0
+
+    def _is_word(self, element: Element) -> bool:
+        return isinstance(element, int) and element != self.image_token_id
 
     def _num_tokens(self, element: Element) -> int:
         if isinstance(element, int):
@@ -219,10 +222,15 @@ class Encoder:
     def _place(self, picture: Picture) -> tuple[Grid, npt.NDArray[np.int64], int]:
         """A picture's grid, its tokens' (time, row, column) [3, N], and how far positions move.
 
-        As Qwen2-VL's `get_rope_index`: what follows a picture continues at its longer side.
+        As Qwen2-VL's `get_rope_index`: what follows a picture continues at its longer side. With
+        plain rotary positions [1, N], its tokens count as any others.
         """
         assert self.preparation is not None
         grid = self.preparation.grid(picture)
+        if self.num_axes == 1:
+            num_tokens = self.preparation.num_tokens(picture)
+            return grid, np.arange(num_tokens, dtype=np.int64)[None], num_tokens
+        assert isinstance(self.preparation, PicturePreparation), "M-RoPE is Qwen's"
         merge = self.preparation.merge_size
         shape = (grid.time, grid.height // merge, grid.width // merge)
         coordinates = np.indices(shape, dtype=np.int64).reshape(3, -1)

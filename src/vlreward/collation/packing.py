@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vlreward.collation.encoding import Span, Tree
-from vlreward.collation.picture_preparation import PicturePreparation
+from vlreward.collation.picture_preparation import PreparesPictures
 from vlreward.records import Picture
 
 
@@ -154,7 +154,7 @@ def split_tree(tree: Tree, *, token_budget: int, packed: bool) -> list[Tree]:
 
 def pack(
     trees: Sequence[Tree],
-    preparation: PicturePreparation | None,
+    preparation: PreparesPictures | None,
     *,
     encoded: Mapping[str, Tensor] | None = None,
 ) -> PackedBatch:
@@ -181,7 +181,7 @@ def pack(
     )
 
 
-def pad(trees: Sequence[Tree], preparation: PicturePreparation | None) -> PaddedBatch:
+def pad(trees: Sequence[Tree], preparation: PreparesPictures | None) -> PaddedBatch:
     """Lays every response out with its prompt, as trainers without packing do."""
     rows = [(tree.prefix, branch) for tree in trees for branch in tree.branches]
     lengths = torch.tensor([len(prefix) + len(branch) for prefix, branch in rows])
@@ -218,7 +218,7 @@ def _structure(trees: Sequence[Tree]) -> tuple[TreeInterval, ...]:
 
 
 def _pictures(
-    spans: Sequence[Span], preparation: PicturePreparation | None
+    spans: Sequence[Span], preparation: PreparesPictures | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Patches [P, D] and grids [I, 3] of all spans in order; each picture is decoded once."""
     pictures = [picture for span in spans for picture in span.pictures]
@@ -229,7 +229,7 @@ def _pictures(
 
 
 def picture_tensors(
-    pictures: Sequence[Picture], preparation: PicturePreparation
+    pictures: Sequence[Picture], preparation: PreparesPictures
 ) -> tuple[Tensor, Tensor]:
     """Patches [P, D] and grids [I, 3] of pictures in their order; each is decoded once."""
     patches = {picture: preparation.prepare(picture) for picture in dict.fromkeys(pictures)}

@@ -13,7 +13,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +37,25 @@ class Grid(NamedTuple):
     width: int
 
 
+class PreparesPictures(Protocol):
+    """What rows need of a model's way with pictures; each method raises PictureError."""
+
+    def grid(self, picture: Picture) -> Grid:
+        """The picture's size when prepared."""
+        ...
+
+    def num_tokens(self, picture: Picture) -> int:
+        """How many tokens the run that stands for it takes."""
+        ...
+
+    def prepare(self, picture: Picture) -> npt.NDArray[np.float32]:
+        """Its pixels; those of several pictures are joined along the first axis."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PicturePreparation:
-    """How a checkpoint wants its pictures: the fields of its preprocessor_config.json."""
+    """How a Qwen checkpoint wants its pictures: the fields of its preprocessor_config.json."""
 
     patch_size: PositiveInt = 14
     temporal_patch_size: PositiveInt = 2

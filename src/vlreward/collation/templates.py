@@ -7,10 +7,10 @@ conversation rendered as one string, which is what other trainers and servers to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vlreward.collation.text import Tokenizer
 from vlreward.errors import CheckpointError, DataError
@@ -37,6 +37,16 @@ class Template(Protocol):
     def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
         """The conversation's elements; without a response it ends where one would begin."""
         ...
+
+
+class PictureMarkup(NamedTuple):
+    """What a chat template writes in a picture's place, and what a row has there.
+
+    `pieces` hold the picture once, for a run of image tokens.
+    """
+
+    placeholder: str
+    pieces: Callable[[Picture], Sequence[Element | str]]
 
 
 class QwenTemplate:
@@ -79,18 +89,21 @@ class QwenTemplate:
 
 
 class TokenizerTemplate:
-    """A text decoder's own Jinja template, run in transformers' sandbox.
+    """A model's own Jinja template, run in transformers' sandbox.
 
-    Special tokens in a message's text are replaced by marks before the template sees them, and
-    put back as plain text afterwards: the template alone makes control tokens.
+    With a `markup` it takes pictures: the template then gets each message's content as a list, as
+    those of vision-language models want it. Special tokens in a message's text are replaced by
+    marks before the template sees them, and put back as plain text afterwards: the template alone
+    makes control tokens.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, markup: PictureMarkup | None = None) -> None:
         """Raises CheckpointError if there is no template, or its text is not read piece by piece.
 
         The latter is so where a tokenizer reads the same text otherwise after a control token.
         """
         self._tokenizer = tokenizer
+        self._markup = markup
         if not tokenizer.hugging_face.chat_template:
             raise CheckpointError(
                 "chat-template-missing",
@@ -103,30 +116,35 @@ class TokenizerTemplate:
         self._refuse_other_ids()
 
     def render(self, prompt: Prompt, response: Response | None) -> list[Element]:
-        """See `Template.render`; the conversation must not hold pictures.
+        """See `Template.render`; without a markup the conversation must not hold pictures.
 
         Raises DataError if the template does not take the conversation.
         """
         messages = list(prompt.messages)
         if response is not None:
             messages.append(Message(role="assistant", content=response.content))
-        texts = [_text_of(message) for message in messages]
-        mark = _unused_character(texts)
-        hidden: list[str] = []
-
-        def hide(match: re.Match[str]) -> str:
-            hidden.append(match.group())
-            return f"{mark}{len(hidden) - 1}{mark}"
-
-        pattern = self._tokenizer.control_pattern
-        turns = [
-            {"role": message.role, "content": pattern.sub(hide, text)}
-            for message, text in zip(messages, texts, strict=True)
-        ]
+        texts = [part for one in messages for part in one.content if isinstance(part, str)]
+        hidden = _Hidden(mark=_unused_character(texts), pattern=self._tokenizer.control_pattern)
+        turns = [self._turn(message, hidden) for message in messages]
         rendered = self._apply(turns, tokenize=False, add_generation_prompt=response is None)
-        return tokenized(self._split(rendered, mark=mark, hidden=hidden), self._tokenizer)
+        pictures = [part for one in messages for part in one.content if isinstance(part, Picture)]
+        return tokenized(self._split(rendered, hidden, pictures=pictures), self._tokenizer)
 
-    def _apply(self, turns: Sequence[dict[str, str]], **keywords: Any) -> Any:
+    def _turn(self, message: Message, hidden: _Hidden) -> dict[str, Any]:
+        """A message as the template takes it, control tokens of its texts hidden."""
+        if self._markup is None:
+            assert all(isinstance(part, str) for part in message.content), "a text decoder"
+            text = "".join(part for part in message.content if isinstance(part, str))
+            return {"role": message.role, "content": hidden.hide(text)}
+        content = [
+            {"type": "text", "text": hidden.hide(part)}
+            if isinstance(part, str)
+            else {"type": "image"}
+            for part in message.content
+        ]
+        return {"role": message.role, "content": content}
+
+    def _apply(self, turns: Sequence[dict[str, Any]], **keywords: Any) -> Any:
         """What the template makes of the turns; it may raise anything, being others' code."""
         try:
             return self._tokenizer.hugging_face.apply_chat_template(
@@ -143,9 +161,11 @@ class TokenizerTemplate:
 
     def _refuse_other_ids(self) -> None:
         """Holds a short conversation's ids against those of transformers' own way."""
-        turns = [{"role": "user", "content": "Is it 1?"}, {"role": "assistant", "content": "No."}]
-        theirs = self._apply(turns, tokenize=True, return_dict=True)["input_ids"]
         prompt = Prompt(messages=(Message(role="user", content=("Is it 1?",)),))
+        messages = (*prompt.messages, Message(role="assistant", content=("No.",)))
+        nothing = _Hidden(mark="", pattern=re.compile(r"(?!)"))
+        turns = [self._turn(message, nothing) for message in messages]
+        theirs = self._apply(turns, tokenize=True, return_dict=True)["input_ids"]
         if self.render(prompt, Response(content=("No.",))) != theirs:
             raise CheckpointError(
                 "tokenizer-not-piecewise",
@@ -155,22 +175,55 @@ class TokenizerTemplate:
                 mend="Use a backbone with a byte-level tokenizer, as Llama 3, Qwen and SmolLM2.",
             )
 
-    def _split(self, rendered: str, *, mark: str, hidden: Sequence[str]) -> list[Element | str]:
-        """Control tokens of the template as ids, texts between them with hidden words restored."""
-        marks = re.compile(f"{mark}(\\d+){mark}")
+    def _split(
+        self, rendered: str, hidden: _Hidden, *, pictures: Sequence[Picture]
+    ) -> list[Element | str]:
+        """Control tokens of the template as ids, pictures, and texts with hidden words restored."""
+        markup = self._markup
+        left = iter(pictures)
         pieces: list[Element | str] = []
-        end = 0
+        end = num_placed = 0
         for match in self._tokenizer.control_pattern.finditer(rendered):
-            pieces.append(rendered[end : match.start()])
-            pieces.append(self._tokenizer.control(match.group()))
+            pieces.append(hidden.restored(rendered[end : match.start()]))
+            if markup is not None and match.group() == markup.placeholder:
+                num_placed += 1
+                picture = next(left, None)
+                pieces += [] if picture is None else markup.pieces(picture)
+            else:
+                pieces.append(self._tokenizer.control(match.group()))
             end = match.end()
-        pieces.append(rendered[end:])
-        return [
-            marks.sub(lambda found: hidden[int(found.group(1))], piece)
-            if isinstance(piece, str)
-            else piece
-            for piece in pieces
-        ]
+        if num_placed != len(pictures):
+            raise DataError(
+                "chat-template-refuses",
+                value=f"{num_placed} places for {len(pictures)} pictures",
+                place="row",
+                expected="a chat template that has a place for each picture of the conversation",
+                mend="Some templates take pictures in turns of the user alone.",
+            )
+        return [*pieces, hidden.restored(rendered[end:])]
+
+
+class _Hidden:
+    """Control tokens in users' texts, under marks that no text holds while a template runs."""
+
+    def __init__(self, *, mark: str, pattern: re.Pattern[str]) -> None:
+        self._mark = mark
+        self._pattern = pattern
+        self._words: list[str] = []
+
+    def hide(self, text: str) -> str:
+        """The text with marks."""
+
+        def hide_one(match: re.Match[str]) -> str:
+            self._words.append(match.group())
+            return f"{self._mark}{len(self._words) - 1}{self._mark}"
+
+        return self._pattern.sub(hide_one, text)
+
+    def restored(self, text: str) -> str:
+        """The text with its words again."""
+        marks = f"{self._mark}(\\d+){self._mark}"
+        return re.sub(marks, lambda found: self._words[int(found.group(1))], text)
 
 
 def tokenized(pieces: Iterable[Element | str], tokenizer: Tokenizer) -> list[Element]:
@@ -186,11 +239,6 @@ def tokenized(pieces: Iterable[Element | str], tokenizer: Tokenizer) -> list[Ele
         if piece is not None:
             elements.append(piece)
     return elements
-
-
-def _text_of(message: Message) -> str:
-    assert all(isinstance(part, str) for part in message.content), "pictures for a text decoder"
-    return "".join(part for part in message.content if isinstance(part, str))
 
 
 def _unused_character(texts: Iterable[str]) -> str:

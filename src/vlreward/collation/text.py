@@ -7,6 +7,7 @@ by name with `Tokenizer.control`.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -105,4 +106,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             expected="a fast tokenizer (tokenizer.json)",
             mend="Convert it with transformers and save it into the folder.",
         )
+    if not loaded.chat_template:
+        loaded.chat_template = _separate_template(folder)
     return Tokenizer(loaded)
+
+
+def _separate_template(folder: Path) -> str | None:
+    """The chat template of older processors' folders, which tokenizers do not look for."""
+    path = folder / "chat_template.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        return None
+    template = found.get("chat_template") if isinstance(found, dict) else None
+    return template if isinstance(template, str) else None

@@ -13,18 +13,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
+from vlreward.collation.tiled_pictures import FAMILIES
 from vlreward.errors import CheckpointError, ConfigError
 from vlreward.modeling import attention, flex_attention, last_layer
 from vlreward.modeling.config import Layout, TreeKernel
 
 PartName = Literal["vision", "projector", "language"]
 
-_VISION_LANGUAGE_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+QWEN_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+"""Vision-language models whose pictures are grids of patches, with M-RoPE."""
+_VISION_LANGUAGE_TYPES = (*QWEN_TYPES, *FAMILIES)
 _TYPES_WITH_DEFAULT_SYSTEM = ("qwen2_vl", "qwen2_5_vl")
+_TYPES_WITH_PICTURES_BY_ROW = ("idefics3", "smolvlm")
+"""Their `pixel_values` are [row, tile, channel, height, width]."""
+_TYPES_WITH_MARKED_PICTURES = ("gemma3",)
+"""Their `token_type_ids` say which tokens are a picture's, and see each other both ways."""
+_VISION_PREFIXES = ("visual.", "vision_tower.", "vision_model.")
+_PROJECTOR_PREFIXES = ("multi_modal_projector.", "connector.")
 _PROJECTOR_MARKS = (".merger.", ".deepstack_merger_list.")
+"""Of the projectors that Qwen's vision encoders end in."""
 _PACKABLE_LAYERS = {"full_attention", "sliding_attention"}
 _KERNELS = {"segments": attention, "flex": flex_attention}
 _TYPES_WITH_OWN_ATTENTION = {
@@ -99,11 +109,39 @@ def has_default_system(config: PreTrainedConfig) -> bool:
     return config.model_type in _TYPES_WITH_DEFAULT_SYSTEM
 
 
+def picture_keywords(
+    config: PreTrainedConfig,
+    *,
+    input_ids: Tensor,
+    pixel_values: Tensor | None,
+    image_grid_thw: Tensor | None,
+) -> dict[str, Tensor]:
+    """What the forward of a model of this configuration is given of pictures.
+
+    `input_ids` are [rows, T]; of all pictures in them, `pixel_values` are joined along the first
+    axis, `image_grid_thw` [I, 3] their sizes; both are None without pictures.
+    """
+    keywords = {}
+    if config.model_type in _TYPES_WITH_MARKED_PICTURES:
+        keywords["token_type_ids"] = (input_ids == config.image_token_id).long()
+    if pixel_values is None or image_grid_thw is None:
+        return keywords
+    if config.model_type in QWEN_TYPES:
+        return {"pixel_values": pixel_values, "image_grid_thw": image_grid_thw}
+    is_by_row = config.model_type in _TYPES_WITH_PICTURES_BY_ROW
+    return keywords | {"pixel_values": pixel_values[None] if is_by_row else pixel_values}
+
+
 def part_of(parameter_name: str) -> PartName:
     """Which part a backbone's parameter belongs to, by its name."""
-    if not parameter_name.startswith("visual."):
+    if parameter_name.startswith(_PROJECTOR_PREFIXES):
+        return "projector"
+    if not parameter_name.startswith(_VISION_PREFIXES):
         return "language"
-    return "projector" if any(mark in parameter_name for mark in _PROJECTOR_MARKS) else "vision"
+    is_merger = parameter_name.startswith("visual.") and any(
+        mark in parameter_name for mark in _PROJECTOR_MARKS
+    )
+    return "projector" if is_merger else "vision"
 
 
 def freeze(backbone: nn.Module, *, vision: bool, projector: bool, language: bool) -> None:
@@ -115,6 +153,8 @@ def freeze(backbone: nn.Module, *, vision: bool, projector: bool, language: bool
 
 def explain_unpackable(config: PreTrainedConfig) -> str | None:
     """Why the packed layout would not be exact for this backbone, or None if it is."""
+    if config.model_type == "gemma3":
+        return "the tokens of a picture see each other both ways"
     text = config.get_text_config()
     layers = set(getattr(text, "layer_types", None) or ["full_attention"])
     if not layers <= _PACKABLE_LAYERS:

@@ -56,6 +56,7 @@ _TEXT_FILES = (
     "chat_template.json",
     "video_preprocessor_config.json",
 )
+_PICTURE_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,13 +180,14 @@ def write_weights(checkpoint: RewardCheckpoint, folder: Path) -> None:
 def copy_text_files(checkpoint: RewardCheckpoint, folder: Path) -> None:
     """Copies tokenizer and picture settings as they are, but for the pixel limits trained with.
 
-    preprocessor_config.json is always written for a vision-language model, since transformers
-    4.51 reads no other; transformers 5 itself writes processor_config.json alone.
+    preprocessor_config.json is always written for a Qwen model, since transformers 4.51 reads no
+    other; transformers 5 itself writes processor_config.json alone.
     """
-    for name in _TEXT_FILES:
+    is_qwen = checkpoint.config.model_type in backbones.QWEN_TYPES
+    for name in _TEXT_FILES if is_qwen else (*_TEXT_FILES, *_PICTURE_FILES):
         if (checkpoint.text_folder / name).exists():
             shutil.copyfile(checkpoint.text_folder / name, folder / name)
-    if not backbones.is_vision_language(checkpoint.config):
+    if not is_qwen:
         return
     preprocessor = read_preprocessor(checkpoint.text_folder)
     size = dict(preprocessor.get("size") or {})

@@ -95,7 +95,7 @@ def packed_states(
     """
     tree = TreeStructure(trees=batch.structure, read_at=read_at)
     read = (
-        {"input_ids": batch.input_ids, **_picture_keywords(batch)}
+        {"input_ids": batch.input_ids, **_picture_keywords(backbone, batch)}
         if embedded_1TC is None
         else {"inputs_embeds": embedded_1TC}
     )
@@ -114,15 +114,20 @@ def padded_states(backbone: PreTrainedModel, batch: PaddedBatch) -> Tensor:
             attention_mask=batch.attention_mask,
             position_ids=batch.position_ids,
             use_cache=False,
-            **_picture_keywords(batch),
+            **_picture_keywords(backbone, batch),
         ).last_hidden_state
     return hidden_RTC
 
 
-def _picture_keywords(batch: PackedBatch | PaddedBatch) -> dict[str, Tensor]:
-    if batch.pixel_values is None or batch.image_grid_thw is None:
-        return {}
-    return {"pixel_values": batch.pixel_values, "image_grid_thw": batch.image_grid_thw}
+def _picture_keywords(
+    backbone: PreTrainedModel, batch: PackedBatch | PaddedBatch
+) -> dict[str, Tensor]:
+    return backbones.picture_keywords(
+        backbone.config,
+        input_ids=batch.input_ids,
+        pixel_values=batch.pixel_values,
+        image_grid_thw=batch.image_grid_thw,
+    )
 
 
 def set_gradient_checkpointing(network: RewardNetwork) -> None:

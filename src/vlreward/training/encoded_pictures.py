@@ -59,8 +59,8 @@ class PictureCache:
         self._folder = Path(config.folder) if config.folder else folder / "encoded-pictures"
         _refuse_unless_possible(model)
         preparation = model.encoder.preparation
-        assert preparation is not None
-        self._preparation: PicturePreparation = preparation
+        assert isinstance(preparation, PicturePreparation), "only a Qwen's are encoded ahead"
+        self._preparation = preparation
 
     def num_bytes(self, pictures: Iterable[Picture]) -> int:
         """How much room the pictures take once they are encoded."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vlreward.collation.encoding import Encoder
+from vlreward.collation.picture_preparation import PicturePreparation
 from vlreward.collation.text import load_tokenizer
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import RewardCheckpoint, save_base_model
@@ -57,7 +58,7 @@ def pretrain(
             f"{len(taught.demonstrations)} demonstrations to learn from, "
             f"{len(exam.demonstrations)} questions to pass."
         )
-        assert encoder.preparation is not None, "the base model reads pictures"
+        assert isinstance(encoder.preparation, PicturePreparation), "the base model is a Qwen"
         vocabulary = Vocabulary.of(
             [*taught.named.values(), *exam.named.values()], load_tokenizer(checkpoint.text_folder)
         )
@@ -281,7 +282,7 @@ def _exam(config: PretrainConfig) -> Iterator[Lesson]:
 def _collect(
     lessons: Iterable[Lesson], encoder: Encoder, *, after_lesson: Callable[[], None]
 ) -> Taught:
-    assert encoder.preparation is not None, "the base model reads pictures"
+    assert isinstance(encoder.preparation, PicturePreparation), "the base model is a Qwen"
     demonstrations: list[Demonstration] = []
     topics: list[tuple[str, str]] = []
     named: dict[Picture, NamedPicture] = {}

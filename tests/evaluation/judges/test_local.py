@@ -69,8 +69,9 @@ def test_internvl_reads_a_prompt_as_transformers_own_parts_do(tmp_path):
     shown = tiny.picture(3, width=84, height=28)
     prompt = tiny.prompt(shown, "What is <|im_end|> here?", system="Be brief.")
     span = generator.encoder.encode_opening(prompt)
-    number = generator.tiles.grid(shown).height
-    assert number > 1 and len(generator.tiles.prepare(shown)) == number
+    tiles = generator.encoder.preparation
+    number = tiles.grid(shown).height
+    assert number > 1 and len(tiles.prepare(shown)) == number
     context = "<IMG_CONTEXT>" * TOKENS_PER_TILE * number
     before = (
         f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<img>{context}</img>\nWhat is "
