@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support import tiny
+from tests.support.families import write_family
 from vlreward.errors import ConfigError
 from vlreward.modeling import backbones
 from vlreward.modeling.config import ModelConfig
@@ -130,4 +131,10 @@ def test_a_backbone_that_cannot_be_packed_is_refused(tmp_path: Path) -> None:
     config = tiny.load_tiny(tiny.write_base_model(tmp_path / "b", "llama")).network.backbone.config
     config.layer_types = ["linear_attention"] * config.num_hidden_layers
     with pytest.raises(ConfigError, match="packing-impossible"):
+        footprint(config, ModelConfig(), WORK)
+
+
+def test_pictures_in_tiles_are_not_reckoned_with(tmp_path: Path) -> None:
+    config = tiny.load_tiny(write_family(tmp_path, "smolvlm")).config
+    with pytest.raises(ConfigError, match=r"smolvlm.*dry-run"):
         footprint(config, ModelConfig(), WORK)

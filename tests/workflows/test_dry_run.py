@@ -85,3 +85,11 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path: Path) -> None:
 def test_learning_a_batch_is_part_of_a_rehearsal(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="overfit_steps"):
         run(command(tiny_config(tmp_path), tmp_path, "--overfit-steps", "3"))
+
+
+def test_pictures_that_cannot_be_encoded_ahead_are_found(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    pictures = replace(config.pictures, keep="memory")
+    config = replace(config, pictures=pictures, model=replace(config.model, layout="padded"))
+    with pytest.raises(ConfigError, match="picture-cache-impossible"):
+        rehearse(config)

@@ -57,7 +57,7 @@ class PictureCache:
         self._model = model
         self._config = config
         self._folder = Path(config.folder) if config.folder else folder / "encoded-pictures"
-        _refuse_unless_possible(model)
+        refuse_unless_possible(model)
         preparation = model.encoder.preparation
         assert isinstance(preparation, PicturePreparation), "only a Qwen's are encoded ahead"
         self._preparation = preparation
@@ -211,7 +211,7 @@ def pictures_of(pairs: Iterable[PreferencePair]) -> list[Picture]:
     return list({picture.sha256: picture for picture in chain.from_iterable(found)}.values())
 
 
-def _refuse_unless_possible(model: RewardModel) -> None:
+def refuse_unless_possible(model: RewardModel) -> None:
     """Raises ConfigError if a model's pictures cannot be encoded ahead."""
     backbone = model.checkpoint.network.backbone
     trained = [

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from vlreward.collation.packing import Interval, PackedBatch, TreeInterval
+from vlreward.errors import ConfigError
 from vlreward.modeling import backbones
 from vlreward.modeling.config import ModelConfig
 from vlreward.modeling.heads import LinearHead
@@ -77,8 +78,17 @@ class Footprint:
 
 
 def footprint(config: PreTrainedConfig, model: ModelConfig, work: Workload) -> Footprint:
-    """Raises ConfigError if the backbone cannot be packed, or is of no known kind."""
-    backbones.is_vision_language(config)
+    """Raises ConfigError if the backbone is neither a Qwen with eyes nor a text decoder, or cannot
+    be packed.
+    """
+    if backbones.is_vision_language(config) and config.model_type not in backbones.QWEN_TYPES:
+        raise ConfigError(
+            "footprint-unknown",
+            value=config.model_type,
+            place="config.json: model_type",
+            expected=f"a text decoder or one of {', '.join(backbones.QWEN_TYPES)}",
+            mend="`vlreward train … --dry-run` measures the longest pairs of each stage instead.",
+        )
     backbones.is_packed(config, "packed")
     with FakeTensorMode(allow_non_fake_inputs=True):
         network = _build(config, model)

@@ -14,6 +14,7 @@ import torch
 from vlreward.records import Picture, PreferencePair
 from vlreward.training.config import TrainConfig
 from vlreward.training.embedding_adamw import sparse_gradients
+from vlreward.training.encoded_pictures import refuse_unless_possible
 from vlreward.training.loop import StepMetrics, train_step
 from vlreward.training.optimizer import MasterOptimizer
 from vlreward.training.processes import ALONE
@@ -64,6 +65,8 @@ def rehearse(
     with tempfile.TemporaryDirectory() as folder:
         refuse_flex_without_gpu(config.model, device=ALONE.device)
         model = build_model(config, device=ALONE.device)
+        if config.pictures.keep != "nowhere":
+            refuse_unless_possible(model)
         data = read_data(config, model, folder=Path(folder), advance=advance)
         task = RewardTask(config=config, model=model, data=data, processes=ALONE)
         stages = [_measure(task, number) for number in range(len(config.stages))]
