@@ -215,7 +215,10 @@ def test_training_from_a_file_ends_with_a_model_and_refuses_other_values(
     done = vlreward("train", "--from", "run.yaml")
     assert done.code == 0
     run = Path(config.output)
-    assert done.out == f"The model lies in {run}/model, its curves in {run}/curves.png.\n"
+    assert done.out == (
+        f"The model lies in {run}/model, its curves in {run}/curves.png, samples with their "
+        f"rewards in {run}/samples.html.\n"
+    )
     assert "Traceback" not in done.err
     told = json.loads((run / "command.json").read_text())
     assert told["command"] == ["vlreward", "train", "--from", "run.yaml"]

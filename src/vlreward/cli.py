@@ -131,11 +131,14 @@ def _train(arguments: list[str]) -> int:
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     from vlreward.training.run import train
+    from vlreward.workflows.samples import write_samples
 
-    train(config, command=_command("train", arguments))
+    model = train(config, command=_command("train", arguments))
     output = Path(config.output)
     if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started
-        print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}.")
+        samples = write_samples(config, model)
+        more = "" if samples is None else f", samples with their rewards in {samples}"
+        print(f"The model lies in {output / 'model'}, its curves in {output / 'curves.png'}{more}.")
     return 0
 
 

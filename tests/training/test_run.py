@@ -319,7 +319,7 @@ def test_a_signal_during_validation_is_obeyed_and_costs_no_step(
 def test_curves_for_tensorboard_hold_each_step_once_after_a_resume(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    config = replace(tiny_config(tmp_path), tensorboard=True)
+    config = replace(tiny_config(tmp_path), trackers=("tensorboard",))
     with pytest.raises(Interrupted):
         train(config, clock=DeadlyClock(at_call=5, signal_number=signal.SIGTERM))
     train(config)
@@ -336,11 +336,30 @@ def test_curves_for_tensorboard_hold_each_step_once_after_a_resume(tmp_path: Pat
 def test_a_missing_extra_is_named_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    config = replace(tiny_config(tmp_path), tensorboard=True)
-    with pytest.raises(MissingExtraError, match=r"pip install 'vlreward\[track\]'"):
-        train(config)
-    assert not Path(config.output).exists()
+    for tracker, extra in (("tensorboard", "track"), ("trackio", "trackio"), ("wandb", "wandb")):
+        monkeypatch.setitem(sys.modules, tracker, None)
+        config = replace(tiny_config(tmp_path), trackers=(tracker,))
+        with pytest.raises(MissingExtraError, match=rf"pip install 'vlreward\[{extra}\]'"):
+            train(config)
+        assert not Path(config.output).exists()
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb"])
+def test_other_trackers_take_a_run_that_is_resumed(
+    tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they are installed: they are no part of the development tools."""
+    library = pytest.importorskip(tracker)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    config = replace(tiny_config(tmp_path), trackers=(tracker,))
+    with pytest.raises(Interrupted):
+        train(config, clock=DeadlyClock(at_call=5, signal_number=signal.SIGTERM))
+    train(config)
+    if tracker == "trackio":
+        assert len(list(library.Api().runs("vlreward"))) == 1
+    else:
+        assert len(list((Path(config.output) / "wandb").glob("offline-run-*"))) == 2
 
 
 def test_a_validation_set_of_which_nothing_is_left_stops_the_run(tmp_path: Path) -> None:

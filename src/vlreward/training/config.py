@@ -17,6 +17,7 @@ from vlreward.sources.config import SourceConfig
 
 Selection = Literal["multimodal", "text", "all"]
 Metric = Literal["accuracy", "loss"]
+Tracker = Literal["tensorboard", "trackio", "wandb"]
 """What a validation measures."""
 _MOST_USES = 100.0
 """A weight above this is a slip."""
@@ -147,8 +148,10 @@ class RunConfig:
     """Steps between two checkpoints; one is also written at the end of each stage."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay."""
-    tensorboard: bool = False
-    """Also write the curves for TensorBoard into the run folder (needs vlreward[track])."""
+    trackers: tuple[Tracker, ...] = ()
+    """Where the curves go live, beside the run folder: tensorboard writes into it (needs
+    vlreward[track]); trackio and wandb go where their own settings say (vlreward[trackio],
+    vlreward[wandb])."""
 
     def __post_init__(self) -> None:
         require(bool(self.stages), place="stages", value="none", expected="at least one stage")
@@ -162,6 +165,9 @@ class RunConfig:
         holds = not self.patience or (self.best_by is not None and every > 0)
         expected = "0 without best_by and validate_every_steps"
         require(holds, place="patience", value=self.patience, expected=expected)
+        trackers = self.trackers
+        holds = len(set(trackers)) == len(trackers)
+        require(holds, place="trackers", value=", ".join(trackers), expected="each once")
         for index, stage in enumerate(self.stages):
             _check_stage(stage, place=f"stages.{index}")
 

@@ -23,6 +23,7 @@ from vlreward.modeling.devices import deterministic_kernels
 from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
+from vlreward.training.board import find_trackers
 from vlreward.training.config import RunConfig, TrainConfig
 from vlreward.training.encoded_pictures import PictureCache, pictures_of
 from vlreward.training.loop import signals_noted
@@ -62,8 +63,7 @@ def train(
     of every batch; any number of processes resumes a run. Each of them returns the model.
     """
     find_sources(config)
-    if config.tensorboard:
-        import_extra("tensorboard", extra="track")
+    find_trackers(config.trackers)
     if config.model.lora_rank:
         import_extra("peft", extra="lora")
 

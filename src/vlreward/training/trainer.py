@@ -22,7 +22,7 @@ from vlreward.errors import (
 from vlreward.progress import Progress
 from vlreward.runs import Event, RunFolder
 from vlreward.training.best import best_step, num_since_best
-from vlreward.training.board import Board
+from vlreward.training.board import Boards, open_boards
 from vlreward.training.config import RunConfig
 from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import Objective, StagePlan, StepMetrics, run_stage
@@ -56,13 +56,14 @@ class Trainer(Generic[Result]):
     position: Position = field(default_factory=Position)
     optimizer_state: dict[str, Tensor] | None = None
     """Of a checkpoint, until the stage that it belongs to begins."""
-    board: Board | None = None
+    board: Boards = field(default_factory=lambda: Boards([]))
 
     def finish(self) -> Result:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
         self._restore()
-        if self.config.tensorboard and self.processes.is_first:
-            self.board = Board(self.folder.path / "tensorboard", first_step=self.position.step + 1)
+        if self.processes.is_first:
+            first_step = self.position.step + 1
+            self.board = open_boards(self.config, folder=self.folder.path, first_step=first_step)
         try:
             with self._cheap_gradients():
                 while self.position.stage < len(self.config.stages):
@@ -74,8 +75,7 @@ class Trainer(Generic[Result]):
             self.folder.append_event("stopped", code=code, why=str(error))
             raise
         finally:
-            if self.board is not None:
-                self.board.close()
+            self.board.close()
 
     def _cheap_gradients(self) -> AbstractContextManager[None]:
         """Sparse ones for embeddings, unless rows that are not used have to decay, too.
@@ -262,8 +262,7 @@ class Trainer(Generic[Result]):
         values = metrics.as_fields()
         stage = self.config.stages[self.position.stage].name
         self.folder.append_event("step", step=self.position.step, stage=stage, **values)
-        if self.board is not None:
-            self.board.add("train", self.position.step, values)
+        self.board.add("train", self.position.step, values)
 
     def _validate_if_due(self, plan: StagePlan[Any]) -> bool:
         """Whether it was, within a stage; at the end of one there is always one."""
@@ -295,8 +294,7 @@ class Trainer(Generic[Result]):
         with self._units("Validating", total=num_units) as advance:
             measured = self.task.validate(self.position.stage, advance=advance)
         self.folder.append_event("validation", step=step, **measured.fields)
-        if self.board is not None:
-            self.board.add("validation", step, measured.curves)
+        self.board.add("validation", step, measured.curves)
         self._keep_if_best()
         self._draw_curves()
         self.progress.say(f"Step {step}: {measured.said}")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vlreward.errors import PictureError
 from vlreward.evaluation.examples import Example
 from vlreward.evaluation.outcomes import Outcome
-from vlreward.records import Part, Picture
 from vlreward.workflows.measurements import Measurement
-from vlreward.workflows.pages import escape, picture
+from vlreward.workflows.pages import content, conversation, escape
 
 _NUM_MISTAKES = 6
-_LONGEST_TEXT = 6000
 
 
 class Mistake(NamedTuple):
@@ -62,15 +59,11 @@ def _mistake(example: Example, outcome: Outcome) -> Mistake | None:
 def _shown(mistake: Mistake) -> str:
     example = mistake.example
     where = " / ".join(dict.fromkeys([example.group, example.subset, example.id]))
-    messages = example.prompt.messages
-    asked = "".join(
-        _content((f"{message.role}: ", *message.content) if len(messages) > 1 else message.content)
-        for message in messages
-    )
+    asked = conversation(example.prompt)
     sides = (("right", mistake.right), ("preferred, but wrong", mistake.wrong))
     answers = "".join(
         f'<div><div class="reward">{title}: {_said(mistake.outcome, index)}</div>'
-        f"{_content(example.responses[index].content)}</div>"
+        f"{content(example.responses[index].content)}</div>"
         for title, index in sides
     )
     return f'<p class="note">{escape(where)}</p>{asked}<div class="pair">{answers}</div>'
@@ -81,20 +74,3 @@ def _said(outcome: Outcome, index: int) -> str:
         return f"{outcome.scores[index]:+.2f}"
     named = [vote.winner for vote in outcome.votes]
     return f"{named.count(index)} of {len(named)} votes"
-
-
-def _content(content: tuple[Part, ...]) -> str:
-    """The pictures, then the text."""
-    shown = "".join(_picture(part) for part in content if isinstance(part, Picture))
-    text = "".join(part for part in content if isinstance(part, str)).strip()
-    if len(text) > _LONGEST_TEXT:
-        text = f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
-    pictures = f'<div class="shown">{shown}</div>' if shown else ""
-    return f'{pictures}<div class="text">{escape(text)}</div>'
-
-
-def _picture(one: Picture) -> str:
-    try:
-        return picture(one)
-    except PictureError as error:
-        return f"<p>{escape(error.code)}</p>"

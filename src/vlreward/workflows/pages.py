@@ -7,12 +7,14 @@ import html
 import io
 from collections.abc import Iterable, Sequence
 
+from vlreward.errors import PictureError
 from vlreward.pictures import open_rgb, read_bytes
-from vlreward.records import Picture
+from vlreward.records import Part, Picture, Prompt
 from vlreward.statistics import Interval
 
 _LARGEST_SIDE = 720
 _MOST_BYTES = 200_000
+_LONGEST_TEXT = 6000
 _STYLE = """
 :root { color-scheme: light dark; }
 * { box-sizing: border-box; }
@@ -106,3 +108,29 @@ def picture(one: Picture) -> str:
         small.save(file, format="JPEG", quality=85)
         data = file.getvalue()
     return image(data, f"{one.width} by {one.height} pixels")
+
+
+def conversation(prompt: Prompt) -> str:
+    """What was asked: each turn's pictures and text, with who speaks where there are several."""
+    messages = prompt.messages
+    return "".join(
+        content((f"{one.role}: ", *one.content) if len(messages) > 1 else one.content)
+        for one in messages
+    )
+
+
+def content(parts: tuple[Part, ...]) -> str:
+    """The pictures, then the text."""
+    shown = "".join(_shown(part) for part in parts if isinstance(part, Picture))
+    text = "".join(part for part in parts if isinstance(part, str)).strip()
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
+    pictures = f'<div class="shown">{shown}</div>' if shown else ""
+    return f'{pictures}<div class="text">{escape(text)}</div>'
+
+
+def _shown(one: Picture) -> str:
+    try:
+        return picture(one)
+    except PictureError as error:
+        return f"<p>{escape(error.code)}</p>"
