@@ -77,14 +77,15 @@ def _config(arguments: Arguments, name: str, *, epochs: int) -> TrainConfig:
 def _report(model: RewardModel, name: str, how: str, *, arguments: Arguments) -> None:
     """Measures the model on the data set's validation rows; prints and keeps the table."""
     held_out = load_preferences([parse_source(f"{arguments.data / name / 'pairs.jsonl'}#val")])
-    lines = [f"{name}, {how}:", "", _table(model, held_out.pairs), ""]
+    lines = [f"{name}, {how}:", "", table_of(model, held_out.pairs), ""]
     path = arguments.output / f"{name} {how}.md".replace(" ", "-")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, "\n".join(lines))
     print("\n".join(lines), flush=True)
 
 
-def _table(model: RewardModel, pairs: list[PreferencePair]) -> str:
+def table_of(model: RewardModel, pairs: list[PreferencePair]) -> str:
+    """Accuracy by task, and with the pictures of others, as Markdown."""
     found = validate(model, pairs)
     shuffled = with_shuffled_pictures(pairs, seed=0)
     control = {one.task: one for one in validate(model, shuffled).by_task} if shuffled else {}

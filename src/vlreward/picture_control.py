@@ -1,11 +1,12 @@
-"""The control that tells whether pictures are looked at: prompts with the pictures of others."""
+"""Controls that tell whether pictures are looked at: prompts with others' pictures, or none."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
-from vlreward.records import Prompt
+from vlreward.records import Part, Picture, Prompt
 
 
 def with_borrowed_pictures(
@@ -28,3 +29,19 @@ def with_borrowed_pictures(
             if others := [pictures for pictures in there if own.isdisjoint(pictures)]:
                 borrowed[index] = prompts[index].with_pictures(generator.choice(others))
     return borrowed
+
+
+def without_pictures(prompt: Prompt) -> Prompt:
+    """The prompt with `[picture 1]` and so on for its pictures, in reading order."""
+    number = 0
+    messages = []
+    for message in prompt.messages:
+        content: list[Part] = []
+        for part in message.content:
+            if isinstance(part, Picture):
+                number += 1
+                content.append(f"[picture {number}]")
+            else:
+                content.append(part)
+        messages.append(replace(message, content=tuple(content)))
+    return Prompt(messages=tuple(messages))

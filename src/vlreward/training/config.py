@@ -85,6 +85,10 @@ class ObjectiveConfig:
     """Weight of (chosen + rejected)², which keeps rewards near zero."""
     label_smoothing: float = 0.0
     """Probability that a label is taken to be wrong."""
+    words_alone: str | None = None
+    """A reward model that was trained on such pairs with `blind`: pairs with pictures that it
+    orders wrongly by their words alone then count more, those that it orders rightly less
+    (arXiv 2503.03122)."""
 
     def __post_init__(self) -> None:
         require(
@@ -192,12 +196,19 @@ class TrainConfig(RunConfig):
     collation: CollationConfig = field(default_factory=CollationConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     pictures: PictureCacheConfig = field(default_factory=PictureCacheConfig)
+    blind: bool = False
+    """Put words in the place of all pictures: to learn what words alone decide (see
+    `objective.words_alone`). No pair has pictures then, so stages must select `all`."""
     max_refused_share: float = 0.05
     """Stop if more than this share of the training rows cannot be used, or of the validation
     pairs are trained on."""
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
+        holds = not (self.blind and self.objective.words_alone)
+        expected = "unset with blind, where all is words"
+        words = self.objective.words_alone
+        require(holds, place="objective.words_alone", value=words, expected=expected)
         require(bool(self.data), place="data", value="none", expected="at least one source")
         holds = self.best_by is None or bool(self.validation)
         expected = "unset without validation data"

@@ -6,7 +6,7 @@ Shapes: R rewards of a row, P pairs of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from vlreward.records import PreferencePair
 from vlreward.training.comparisons import PairRow, rows_of_batch
 from vlreward.training.loop import Cost
 from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.shortcuts import weights_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,9 @@ class PairwiseObjective:
     use_margin: bool
     encoded: Mapping[str, Tensor] | None = None
     """Pictures encoded ahead, by their sha-256; without them, each step encodes its own."""
+    words: Mapping[str, float] = field(default_factory=dict)
+    """What words alone cost by pair id, for the weights of `shortcuts`; none are weighed without.
+    """
     part: Part = WHOLE
     """Which part of every batch is this process's."""
 
@@ -51,6 +55,8 @@ class PairwiseObjective:
         rewards_R = self.network(row.batch.to(self.network.device))
         chosen_P, rejected_P = rewards_R[row.chosen_P], rewards_R[row.rejected_P]
         loss_P = self.loss(chosen_P, rejected_P, row.margin_P.to(rewards_R.device))
+        if self.words:
+            loss_P = loss_P * weights_of(loss_P, pair_ids=row.pair_ids, words=self.words)
         difference_P = (chosen_P - rejected_P).detach()
         return Cost(
             loss=loss_P.sum(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class RewardTask:
     data: RunData
     encoded: Mapping[str, Tensor] | None = None
     """Pictures encoded ahead, by their sha-256."""
+    words: Mapping[str, float] = field(default_factory=dict)
+    """What words alone cost by pair id, where pairs are weighed by it."""
     processes: Processes
 
     @property
@@ -66,6 +68,7 @@ class RewardTask:
             packed=self.model.packed,
             use_margin=wanted.use_margin,
             encoded=self.encoded,
+            words=self.words,
             part=Part(rank=self.processes.rank, num_parts=self.processes.count),
         )
 

@@ -6,6 +6,7 @@ model = train(config)
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from vlreward.durable import write_json_atomically
 from vlreward.extras import import_extra
 from vlreward.modeling import backbones
 from vlreward.modeling.devices import deterministic_kernels
@@ -40,10 +42,13 @@ from vlreward.training.setup import (
 )
 from vlreward.training.sharding import shard
 from vlreward.training.shared_folder import SharedRunFolder
+from vlreward.training.shortcuts import losses_of_words
 from vlreward.training.task import Task
 from vlreward.training.trainer import Trainer
 
 Result = TypeVar("Result")
+
+_WORDS = "words-alone.json"
 
 
 def train(
@@ -72,11 +77,17 @@ def train(
         cache = _picture_cache(config, model, context)
         data = _read_pairs(config, model, context)
         encoded = None if cache is None else _encode_pictures(config, cache, data, context)
+        words = _losses_of_words(config, data, context)
         processes = context.processes
         if processes.mesh is not None:
             shard(model.checkpoint.network, processes.mesh)
         return RewardTask(
-            config=config, model=model, data=data, encoded=encoded, processes=processes
+            config=config,
+            model=model,
+            data=data,
+            encoded=encoded,
+            words=words,
+            processes=processes,
         )
 
     with joined() as processes:
@@ -183,6 +194,36 @@ def _read_pairs(config: TrainConfig, model: RewardModel, context: RunContext) ->
         data = read_data(config, model, folder=context.folder.path, advance=after_row)
     _say_data(data, context)
     return data
+
+
+def _losses_of_words(
+    config: TrainConfig, data: RunData, context: RunContext
+) -> Mapping[str, float]:
+    """What the proxy makes of the training pairs without their pictures; kept for later starts."""
+    proxy_name = config.objective.words_alone
+    if proxy_name is None:
+        return {}
+    path = context.folder.path / _WORDS
+
+    def compute() -> dict[str, float]:
+        if path.exists():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["data_sha256"] == data.sha256:
+                return dict(kept["losses"])
+        proxy = RewardModel.load(proxy_name, dtype=config.model.dtype)
+        pairs = data.train.pairs
+        total = sum(pair.has_pictures for pair in pairs)
+        with context.progress.phase("Judging words alone", total=total) as advance:
+
+            def after_pair() -> None:
+                advance()
+                context.check_signals()
+
+            losses = losses_of_words(proxy, pairs, advance=after_pair)
+        write_json_atomically(path, {"data_sha256": data.sha256, "losses": losses})
+        return losses
+
+    return context.processes.from_first(compute)
 
 
 def _picture_cache(

@@ -31,6 +31,7 @@ from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import find_source, read_preferences
 from vlreward.training.comparisons import Truncation, UsablePairs, describe_place, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
+from vlreward.training.shortcuts import blind
 from vlreward.world.tokenizer import TOKENIZER_FOLDER
 
 
@@ -56,9 +57,14 @@ class RunData(NamedTuple):
 
 
 def find_sources(config: TrainConfig) -> None:
-    """Raises DataError if local data is not there, before anything slow or lasting is done."""
+    """Looks for local data and a proxy, before anything slow or lasting is done.
+
+    Raises DataError or CheckpointError if they are not there.
+    """
     for source in (*config.data, *config.validation):
         find_source(source)
+    if config.objective.words_alone is not None:
+        find_model_folder(config.objective.words_alone)
 
 
 def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
@@ -119,7 +125,8 @@ def read_data(
     store = PictureStore(folder / "pictures")
 
     def read(sources: Sequence[SourceConfig]) -> UsablePairs:
-        rows = chain.from_iterable(read_preferences(source, store=store) for source in sources)
+        read_in = chain.from_iterable(read_preferences(source, store=store) for source in sources)
+        rows = (_seen(row, is_blind=config.blind) for row in read_in)
         return find_usable(rows, model.encoder, advance=advance)
 
     train = read(config.data)
@@ -135,6 +142,10 @@ def read_data(
     for stage in config.stages:
         select_pairs(data.train.pairs, stage, weights=config.weights)
     return data
+
+
+def _seen(row: PreferencePair | DataError, *, is_blind: bool) -> PreferencePair | DataError:
+    return blind(row) if is_blind and not isinstance(row, DataError) else row
 
 
 def select_pairs(

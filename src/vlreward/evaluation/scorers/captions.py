@@ -22,8 +22,9 @@ from vlreward.evaluation.scorers.protocols import (
 from vlreward.generation.outcomes import Failure, no_answer
 from vlreward.generation.templates import conversation_of, load_template
 from vlreward.interfaces import Verdict
+from vlreward.picture_control import without_pictures
 from vlreward.progress import Advance
-from vlreward.records import Part, Picture, Prompt, Response, Score
+from vlreward.records import Prompt, Response, Score
 
 _HEADING = "\n\nWhat the pictures show:\n"
 
@@ -67,7 +68,7 @@ class Captioner:
         return [known.get(prompt, prompt) for prompt in prompts]
 
     def _captioned(self, prompt: Prompt, caption: str) -> Prompt:
-        told = prompt if self.keep_pictures else _without_pictures(prompt)
+        told = prompt if self.keep_pictures else without_pictures(prompt)
         *before, last = told.messages
         content = (*last.content, _HEADING, caption)
         return Prompt(messages=(*before, replace(last, content=content)))
@@ -123,19 +124,3 @@ class CaptionedJudge:
         """The verdict of the judge; raises DataError where a description is missing."""
         [told] = raising(self.captioner.caption([prompt]))
         return self.judged_by.judge(told, first, second)
-
-
-def _without_pictures(prompt: Prompt) -> Prompt:
-    """The prompt with `[picture 1]` and so on for its pictures, in reading order."""
-    number = 0
-    messages = []
-    for message in prompt.messages:
-        content: list[Part] = []
-        for part in message.content:
-            if isinstance(part, Picture):
-                number += 1
-                content.append(f"[picture {number}]")
-            else:
-                content.append(part)
-        messages.append(replace(message, content=tuple(content)))
-    return Prompt(messages=tuple(messages))
