@@ -331,6 +331,8 @@ def test_curves_for_tensorboard_hold_each_step_once_after_a_resume(tmp_path: Pat
     losses = [one.value for one in found.Scalars("train/loss")]
     assert losses == pytest.approx([one["loss"] for one in steps])
     assert "validation/accuracy" in found.Tags()["scalars"]
+    assert all(one.value > 0.01 for one in found.Scalars("speed/peak_gib"))
+    assert all(one.value > 0 for one in found.Scalars("speed/tokens_per_second"))
 
 
 def test_a_missing_extra_is_named_before_anything_is_made(

@@ -13,7 +13,6 @@ layout has no place for.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +25,6 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from vlreward.collation.config import CollationConfig, Overflow
-from vlreward.collation.picture_preparation import first_known, read_preprocessor
 from vlreward.durable import AtomicFolder
 from vlreward.errors import CheckpointError
 from vlreward.modeling import backbones
@@ -35,6 +33,7 @@ from vlreward.modeling.folders import CARD_FILE, check_folder, find_tensor, read
 from vlreward.modeling.heads import HeadKind, LinearHead, MlpHead, build_head
 from vlreward.modeling.network import RewardNetwork
 from vlreward.modeling.quiet import quiet_transformers
+from vlreward.modeling.text_files import copy_text_files
 
 FolderLayout = Literal["value-head", "sequence-classification"]
 
@@ -44,19 +43,6 @@ _MAX_LENGTH_UNKNOWN = 32768  # Qwen2.5-VL's own: the largest pictures fit
 _VALUE_HEAD_PREFIX = "v_head."
 _SCORE_WEIGHT = "score.weight"
 _MAX_SHARD_SIZE = "5GB"
-_TEXT_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "video_preprocessor_config.json",
-)
-_PICTURE_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +129,7 @@ def save_checkpoint(
             write_weights(checkpoint, unfinished)
         else:
             _write_sequence_classification(checkpoint, unfinished)
-        copy_text_files(checkpoint, unfinished)
+        _copy_text_files(checkpoint, unfinished)
         settings = checkpoint.settings
         if layout == "sequence-classification" and settings.reward_mean is not None:
             bias = checkpoint.network.head.summary.bias.item()
@@ -163,7 +149,7 @@ def save_base_model(checkpoint: RewardCheckpoint, folder: Path) -> None:
     with AtomicFolder(folder) as unfinished:
         _write_backbone(checkpoint.network.backbone, unfinished, extra={})
         _write_config(checkpoint, unfinished, architecture=_architecture(checkpoint.config))
-        copy_text_files(checkpoint, unfinished)
+        _copy_text_files(checkpoint, unfinished)
 
 
 def write_weights(checkpoint: RewardCheckpoint, folder: Path) -> None:
@@ -177,31 +163,14 @@ def write_weights(checkpoint: RewardCheckpoint, folder: Path) -> None:
     (folder / VALUE_HEAD_FILE).write_bytes(save(state, metadata={"format": "pt"}))
 
 
-def copy_text_files(checkpoint: RewardCheckpoint, folder: Path) -> None:
-    """Copies tokenizer and picture settings as they are, but for the pixel limits trained with.
-
-    preprocessor_config.json is always written for a Qwen model, since transformers 4.51 reads no
-    other; transformers 5 itself writes processor_config.json alone.
-    """
-    is_qwen = checkpoint.config.model_type in backbones.QWEN_TYPES
-    for name in _TEXT_FILES if is_qwen else (*_TEXT_FILES, *_PICTURE_FILES):
-        if (checkpoint.text_folder / name).exists():
-            shutil.copyfile(checkpoint.text_folder / name, folder / name)
-    if not is_qwen:
-        return
-    preprocessor = read_preprocessor(checkpoint.text_folder)
-    size = dict(preprocessor.get("size") or {})
-    limits = {
-        "min_pixels": ("shortest_edge", checkpoint.settings.min_pixels),
-        "max_pixels": ("longest_edge", checkpoint.settings.max_pixels),
-    }
-    for key, (edge, limit) in limits.items():
-        effective = first_known(limit, preprocessor.get(key), size.get(edge))
-        if effective is not None:
-            preprocessor[key] = size[edge] = effective
-    preprocessor["size"] = size
-    text = json.dumps(preprocessor, indent=2) + "\n"
-    (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
+def _copy_text_files(checkpoint: RewardCheckpoint, folder: Path) -> None:
+    copy_text_files(
+        checkpoint.text_folder,
+        folder,
+        config=checkpoint.config,
+        min_pixels=checkpoint.settings.min_pixels,
+        max_pixels=checkpoint.settings.max_pixels,
+    )
 
 
 def _write_sequence_classification(checkpoint: RewardCheckpoint, folder: Path) -> None:

@@ -120,7 +120,7 @@ class _WeightsAndBiases:
             resume="allow",
         )
         self._run.define_metric("step")
-        for group in ("train", "validation"):
+        for group in ("train", "validation", "speed"):
             self._run.define_metric(f"{group}/*", step_metric="step")
 
     def add(self, group: str, step: int, values: Mapping[str, float]) -> None:

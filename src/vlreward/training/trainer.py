@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from vlreward.training.config import RunConfig
 from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.loop import Objective, StagePlan, StepMetrics, run_stage
 from vlreward.training.optimizer import MasterOptimizer
+from vlreward.training.pace import Pace
 from vlreward.training.plots import draw_curves
 from vlreward.training.processes import Processes
 from vlreward.training.state import (
@@ -57,6 +59,10 @@ class Trainer(Generic[Result]):
     optimizer_state: dict[str, Tensor] | None = None
     """Of a checkpoint, until the stage that it belongs to begins."""
     board: Boards = field(default_factory=lambda: Boards([]))
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(clock=time.monotonic, device=self.processes.device)
 
     def finish(self) -> Result:
         """Runs every stage that is left, then writes the model; notes why it stopped before."""
@@ -195,6 +201,7 @@ class Trainer(Generic[Result]):
             def after_step(metrics: StepMetrics) -> None:
                 self.position = self.position.after_step()
                 advance(f"loss {metrics.loss:.3f}  accuracy {metrics.means['accuracy']:.2f}")
+                self.pace.after_step(metrics)
                 self._note_step(metrics)
                 with self._saved_if_interrupted(optimizer):
                     was_due = self._validate_if_due(plan)
@@ -263,6 +270,7 @@ class Trainer(Generic[Result]):
         stage = self.config.stages[self.position.stage].name
         self.folder.append_event("step", step=self.position.step, stage=stage, **values)
         self.board.add("train", self.position.step, values)
+        self.board.add("speed", self.position.step, self.pace.measure())
 
     def _validate_if_due(self, plan: StagePlan[Any]) -> bool:
         """Whether it was, within a stage; at the end of one there is always one."""
