@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.support.families import write_family
 from tests.support.training import (
     DeadlyClock,
     Killed,
@@ -25,6 +26,7 @@ from tests.support.training import (
     write_rows,
 )
 from vlreward import configuration
+from vlreward.modeling.config import ModelConfig
 from vlreward.scoring import RewardModel
 from vlreward.training.config import (
     ObjectiveConfig,
@@ -186,6 +188,23 @@ def test_adapters_and_pictures_encoded_ahead_are_spread_too(tmp_path: Path) -> N
     ]
     train(configs[0])
     run_together(configs[1])
+    assert_same_run(Path(two.output), Path(one.output))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["llava", "smolvlm", "gemma3"])
+def test_models_whose_pictures_are_tiles_are_spread_too(kind: str, tmp_path: Path) -> None:
+    base = write_family(tmp_path / "base", kind)
+    one, two = (
+        replace(
+            config_of(tmp_path, output=name),
+            model=ModelConfig(path=str(base), dtype="float32"),
+            stages=_TWENTY_STEPS[1:],
+        )
+        for name in ("one", "two")
+    )
+    train(one)
+    run_together(two)
     assert_same_run(Path(two.output), Path(one.output))
 
 
