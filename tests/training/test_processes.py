@@ -110,6 +110,10 @@ def assert_same_run(run: Path, other: Path) -> None:
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
         assert one["accuracy"] == pytest.approx(two["accuracy"])
         assert one["num_units"] == two["num_units"]
+    measured, others = events_of(run, "validation"), events_of(other, "validation")
+    for one, two in zip(measured, others, strict=True):
+        assert one["overall"]["accuracy"] == two["overall"]["accuracy"]
+        assert one["overall"]["loss"] == pytest.approx(two["overall"]["loss"], abs=1e-5)
     weights, expected = exported(run), exported(other)
     assert weights.keys() == expected.keys()
     for name, weight in weights.items():

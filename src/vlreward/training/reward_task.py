@@ -26,8 +26,9 @@ from vlreward.training.pairwise import PairwiseObjective
 from vlreward.training.processes import Processes
 from vlreward.training.setup import RunData, build_model, load_finished, select_pairs
 from vlreward.training.sharding import is_sharded, weights_for_first
+from vlreward.training.shared_validation import margins_together
 from vlreward.training.task import Measured
-from vlreward.training.validation import describe_validation, validate
+from vlreward.training.validation import describe_validation, validate, validation_of
 
 _MAX_PAIRS_FOR_STATISTICS = 512
 
@@ -105,9 +106,17 @@ class RewardTask:
         """Validation pairs."""
         return len(self.data.validation.pairs)
 
-    def validate(self, _stage: int, /, *, advance: Callable[[], None]) -> Measured:
-        """Accuracy on the validation pairs, by task."""
-        found = validate(self.model, self.data.validation.pairs, advance=advance)
+    def validate(self, stage: int, /, *, advance: Callable[[], None]) -> Measured:
+        """Accuracy on the validation pairs, by task; each process computes its part."""
+        pairs = self.data.validation.pairs
+        if self.processes.count == 1:
+            found = validate(self.model, pairs, advance=advance)
+        else:
+            objective = replace(self.objective(stage), encoded=None)
+            margins = margins_together(
+                pairs, objective=objective, processes=self.processes, advance=advance
+            )
+            found = validation_of(pairs, margins)
         overall = found.overall
         return Measured(
             fields=describe_validation(found),

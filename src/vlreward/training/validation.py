@@ -78,6 +78,11 @@ def validate(
     ):
         margins.append(chosen.value - rejected.value)
         advance()
+    return validation_of(pairs, margins)
+
+
+def validation_of(pairs: Sequence[PreferencePair], margins: Sequence[float]) -> Validation:
+    """The results of pairs whose margins are known; there must be one at least."""
     by_task: dict[str, list[float]] = {}
     for pair, margin in zip(pairs, margins, strict=True):
         by_task.setdefault(task_of(pair), []).append(margin)
