@@ -7,8 +7,9 @@ family writes marks of its own, which are those of transformers' processors (`pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,23 +131,16 @@ def _idefics3(config: Any, processor: Any, tokenizer: Tokenizer) -> TiledPicture
     def pieces(picture: Picture) -> list[Element | str]:
         """Each tile behind its place, then the whole; the first run stands for the picture."""
         _, rows, columns = tile(picture)
+        plain_run: list[Element | str] = [config.image_token_id] * num_tokens
+        runs: Iterator[list[Element | str]] = chain([[picture]], repeat(plain_run))
         found: list[Element | str] = []
-        for row in range(rows):
-            for column in range(columns):
-                found += [around, _added(tokenizer, f"<row_{row + 1}_col_{column + 1}>"), picture]
+        for row in range(1, rows + 1):
+            for column in range(1, columns + 1):
+                place = _added(tokenizer, f"<row_{row}_col_{column}>")
+                found += [around, place, *next(runs)]
             found.append("\n")
         found += ["\n"] if rows else []
-        found += [around, whole, picture, around]
-        first = found.index(picture)
-        others = [config.image_token_id] * num_tokens
-        return [
-            *found[: first + 1],
-            *(
-                token
-                for piece in found[first + 1 :]
-                for token in (others if piece is picture else [piece])
-            ),
-        ]
+        return [*found, around, whole, *next(runs), around]
 
     return TiledPictures(
         TiledPreparation(
