@@ -59,3 +59,15 @@ def test_hub_names_are_told_to_the_hub(tmp_path: Path) -> None:
     assert "| owner/set | train | v2 | 1,000 |" in card
     assert "Nothing was: the run had no validation data." in card
     assert "$" not in card
+
+
+def test_a_folder_that_looks_like_a_hub_name_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    config = tiny_config(tmp_path)
+    model = replace(config.model, scratch=None, path="models/mine")
+    data = {"num_train_pairs": 9, "num_multimodal_pairs": 0, "num_train_tokens": 12}
+    settings = train(config).settings
+    assert "models/mine" not in model_card(replace(config, model=model), data, settings, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -109,6 +110,23 @@ def test_the_state_of_plain_adamw_can_be_gone_on_with() -> None:
         second.load_state(first.state())
         train(changed, iter(ids[4:]), second)
     train(plain, iter(ids[4:]), first)
+    torch.testing.assert_close(changed.words.weight, plain.words.weight)
+
+
+def test_rows_first_met_under_plain_adamw_in_between_are_stepped_afterwards() -> None:
+    """A run may go from one process to several, which know dense gradients alone, and back."""
+    config = OptimizerConfig()
+    plain, changed = Reader(), Reader()
+    few, all_rows = (list(batches(num_steps=4, among=among)) for among in (4, NUM_ROWS))
+    first = MasterOptimizer(plain, config)
+    train(plain, iter([*few, *all_rows, *few]), first)
+    state = None
+    for ids, is_sparse in ((few, True), (all_rows, False), (few, True)):
+        with sparse_gradients(changed) if is_sparse else nullcontext():
+            optimizer = MasterOptimizer(changed, config)
+            optimizer.load_state(state or {})
+            train(changed, iter(ids), optimizer)
+            state = optimizer.state()
     torch.testing.assert_close(changed.words.weight, plain.words.weight)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support import tiny
 from tests.support.training import TWO_STAGES, events_of, tiny_config
@@ -15,6 +16,9 @@ from vlreward.errors import CheckpointError, ConfigError
 from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.training.config import ObjectiveConfig, TrainConfig
+from vlreward.training.objectives import PairwiseLoss
+from vlreward.training.pairwise import PairwiseObjective
+from vlreward.training.rehearsal import rehearse
 from vlreward.training.run import train
 from vlreward.training.shortcuts import blind, losses_of_words, weights_of
 
@@ -95,3 +99,43 @@ def test_a_proxy_that_is_not_there_or_makes_no_sense_is_refused(tmp_path: Path) 
     assert not Path(config.output).exists()
     with pytest.raises(ConfigError, match="all is words"):
         replace(config, blind=True)
+
+
+def test_a_proxy_without_a_reward_head_is_missed_before_anything_is_read(tmp_path: Path) -> None:
+    for start in (train, rehearse):
+        with pytest.raises(CheckpointError, match="reward-head-missing"):
+            start(weighed(tmp_path, Path("miniature-base")))
+
+
+class Said(nn.Module):
+    """Gives these rewards, whatever it reads."""
+
+    device = torch.device("cpu")
+
+    def forward(self, _batch: object) -> torch.Tensor:
+        return torch.tensor([1.0, 0.0, 11.0, 10.0])
+
+
+def test_other_terms_of_the_loss_change_no_weight(tmp_path: Path) -> None:
+    """Two pairs of one margin weigh the same, however far their rewards are from zero."""
+    encoder = tiny.reward_model(tiny.load_tiny(tiny.write_base_model(tmp_path, "llama"))).encoder
+    objective = PairwiseObjective(
+        network=Said(),  # type: ignore[arg-type]
+        encoder=encoder,
+        loss=PairwiseLoss(centering=0.1),
+        token_budget=1000,
+        packed=True,
+        use_margin=False,
+    )
+    pairs = [
+        PreferencePair(
+            prompt=tiny.prompt(text), chosen=tiny.response("A."), rejected=tiny.response("B.")
+        )
+        for text in ("One?", "Two?")
+    ]
+    objective = replace(objective, words={pair.id: 0.3 for pair in pairs})
+    [row] = objective.make_rows(pairs)
+    ranking = math.log1p(math.exp(-1))
+    weight = 2 * 0.3 / (0.3 + ranking)
+    expected = weight * (2 * ranking + 0.1 * (1 + 21**2))
+    assert float(objective.cost(row).loss) == pytest.approx(expected, rel=1e-4)

@@ -84,9 +84,8 @@ def check_means(
     """Finds out, before any row is read, whether the model can be asked; nothing is loaded.
 
     Raises ConfigError if a key is missing, or under a cap a price, or code of a model may not be
-    run, CheckpointError if a
-    model's folder is not there or has no reward head, and EndpointError if an endpoint is down or
-    refuses the key.
+    run, CheckpointError if a model's folder is not there or has no reward head, and EndpointError
+    if an endpoint is down or refuses the key.
     """
     for part in parts_of(scorer):
         if part.remote_code is not None:

@@ -93,9 +93,8 @@ async def ask_all(
     Requests are taken from the iterable as calls become free. Where the endpoint gives no reply to
     many of them in a row, nor to a short request of our own, the run stops, and these are asked
     again by the next one; where the connection needs replies, it stops without that request, and at
-    its end if any got none. A cancelled or abandoned run
-    keeps what had arrived in the journal; calls still out count at their worst case. Raises as
-    `ask`.
+    its end if any got none. A cancelled or abandoned run keeps what had arrived in the journal;
+    calls still out count at their worst case. Raises as `ask`.
     """
     running: set[asyncio.Task[Outcome]] = set()
     async with _asker(connection) as asker:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from vlreward import __version__, markdown
@@ -94,7 +94,8 @@ def _header(config: TrainConfig) -> str:
 
 
 def _is_hub_name(path: str) -> bool:
-    return path.count("/") == 1 and not path.startswith((".", "/", "~"))
+    looks_like_one = path.count("/") == 1 and not path.startswith((".", "/", "~"))
+    return looks_like_one and not Path(path).exists()
 
 
 def _base_name(config: TrainConfig) -> str:

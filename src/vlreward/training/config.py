@@ -17,8 +17,8 @@ from vlreward.sources.config import SourceConfig
 
 Selection = Literal["multimodal", "text", "all"]
 Metric = Literal["accuracy", "loss"]
-Tracker = Literal["tensorboard", "trackio", "wandb"]
 """What a validation measures."""
+Tracker = Literal["tensorboard", "trackio", "wandb"]
 _MOST_USES = 100.0
 """A weight above this is a slip."""
 
@@ -245,7 +245,8 @@ class PretrainConfig(RunConfig):
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         best = self.best_by
-        require(best != "loss", place="best_by", value=best, expected="accuracy, or unset")
+        expected = "unset: the first stage measures other things than those after it"
+        require(best is None, place="best_by", value=best, expected=expected)
         number = len(self.stages)
         require(number >= 2, place="stages", value=number, expected="one to name, one to answer")
         for name, low in (

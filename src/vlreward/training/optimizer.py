@@ -107,6 +107,8 @@ class MasterOptimizer:
                     for key, value in stored.items()
                     if value is not None
                 }
+                if not isinstance(self._of[master], EmbeddingAdamW):
+                    restored.pop("touched", None)  # here all rows are stepped from now on
                 if restored:
                     self._of[master].state[master] = restored
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from vlreward.collation.encoding import Encoder
 from vlreward.collation.rounds import WHOLE, Part
@@ -55,9 +56,10 @@ class PairwiseObjective:
         rewards_R = self.network(row.batch.to(self.network.device))
         chosen_P, rejected_P = rewards_R[row.chosen_P], rewards_R[row.rejected_P]
         loss_P = self.loss(chosen_P, rejected_P, row.margin_P.to(rewards_R.device))
-        if self.words:
-            loss_P = loss_P * weights_of(loss_P, pair_ids=row.pair_ids, words=self.words)
         difference_P = (chosen_P - rejected_P).detach()
+        if self.words:
+            own_P = softplus(-difference_P)
+            loss_P = loss_P * weights_of(own_P, pair_ids=row.pair_ids, words=self.words)
         return Cost(
             loss=loss_P.sum(),
             totals={

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from vlreward.records import Picture, PreferencePair
+from vlreward.training.board import find_trackers
 from vlreward.training.config import TrainConfig
 from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.encoded_pictures import refuse_unless_possible
@@ -61,6 +62,7 @@ def rehearse(
     down. Raises as `train` does.
     """
     find_sources(config)
+    find_trackers(config.trackers)
     torch.manual_seed(config.seed)
     with tempfile.TemporaryDirectory() as folder:
         refuse_flex_without_gpu(config.model, device=ALONE.device)

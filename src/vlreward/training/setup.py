@@ -16,7 +16,12 @@ from vlreward.collation.text import load_tokenizer
 from vlreward.durable import write_text_atomically
 from vlreward.errors import ConfigError, DataError, VlrewardError
 from vlreward.modeling import backbones
-from vlreward.modeling.checkpoints import RewardCheckpoint, load_checkpoint
+from vlreward.modeling.checkpoints import (
+    RewardCheckpoint,
+    has_reward_head,
+    load_checkpoint,
+    reward_head_missing,
+)
 from vlreward.modeling.config import ModelConfig
 from vlreward.modeling.encoders import encoder_for
 from vlreward.modeling.folders import find_model_folder
@@ -64,7 +69,9 @@ def find_sources(config: TrainConfig) -> None:
     for source in (*config.data, *config.validation):
         find_source(source)
     if config.objective.words_alone is not None:
-        find_model_folder(config.objective.words_alone)
+        folder = find_model_folder(config.objective.words_alone)
+        if not has_reward_head(folder):
+            raise reward_head_missing(folder)
 
 
 def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:
