@@ -99,9 +99,10 @@ def test_the_papers_run_has_its_two_stages_of_two_epochs_and_a_frozen_vision_enc
         ("num_exam_pictures", 0),
         ("num_questions", -1),
         ("num_text_lessons", -1),
+        ("best_by", "accuracy"),
     ],
 )
-def test_a_base_models_run_with_an_impossible_value_is_refused(key: str, value: int) -> None:
+def test_a_base_models_run_with_an_impossible_value_is_refused(key: str, value: int | str) -> None:
     changes: dict[str, Any] = {key: value}
     with pytest.raises(ConfigError) as refused:
         replace(miniature_base(output="run"), **changes)
