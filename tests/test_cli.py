@@ -169,7 +169,7 @@ def test_too_many_refused_rows_end_training_with_the_code_of_data(
 
 
 def test_flags_change_the_recipes_values() -> None:
-    config = command_lines.read_train_config(
+    config = command_lines.read_train_arguments(
         [
             "scratch",
             *("--data", "a.jsonl#train", "hub:owner/name@v1#val"),
@@ -177,7 +177,7 @@ def test_flags_change_the_recipes_values() -> None:
             *("--stages.0.epochs", "3", "--model.head", "mlp", "--objective.use-margin"),
             *("--collation.max-pixels", "784", "--seed", "7"),
         ]
-    )
+    ).run
     assert config.data == (
         SourceConfig(path="a.jsonl", split="train"),
         SourceConfig(path="hub:owner/name", revision="v1", split="val"),
@@ -192,10 +192,10 @@ def test_a_runs_file_gives_its_configuration_again(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, seed=5, max_refused_share=0.25)
     file = tmp_path / "config.yaml"
     file.write_text(configuration.to_yaml(config))
-    assert command_lines.read_train_config(["--from", str(file)]) == config
-    changed = command_lines.read_train_config(
+    assert command_lines.read_train_arguments(["--from", str(file)]).run == config
+    changed = command_lines.read_train_arguments(
         ["--from", str(file), "--seed", "6", "--output", "other"]
-    )
+    ).run
     assert changed == replace(config, seed=6, output="other")
 
 
@@ -203,7 +203,8 @@ def test_a_source_with_more_than_a_word_can_say_survives_flags_beside_it(tmp_pat
     source = SourceConfig(path="a.jsonl", format="neutral", limit=5, name="mine", split="train")
     file = tmp_path / "config.yaml"
     file.write_text(configuration.to_yaml(tiny_config(tmp_path, data=(source,))))
-    assert command_lines.read_train_config(["--from", str(file), "--seed", "6"]).data == (source,)
+    given = command_lines.read_train_arguments(["--from", str(file), "--seed", "6"])
+    assert given.run.data == (source,)
 
 
 def test_training_from_a_file_ends_with_a_model_and_refuses_other_values(

@@ -13,7 +13,7 @@ from vlreward.command_lines import (
     read_curate_config,
     read_eval_arguments,
     read_evaluate_config,
-    read_train_config,
+    read_train_arguments,
 )
 from vlreward.curation.compare_reasoning import CompareReasoning
 from vlreward.curation.regenerate_weak import RegenerateWeak
@@ -60,11 +60,11 @@ def test_models_that_the_first_stage_does_not_ask_are_refused() -> None:
         read_curate_config(words)
 
 
-@pytest.mark.parametrize("read", [read_curate_config, read_train_config])
+@pytest.mark.parametrize("read", [read_curate_config, read_train_arguments])
 def test_a_flag_given_twice_is_refused_lest_the_first_be_lost(read: Callable[..., object]) -> None:
     words = ["--data", "one.jsonl", "--data=two.jsonl", "--output", "run"]
     with pytest.raises(ConfigError, match="--data 2 times"):
-        read(["scratch", *words] if read is read_train_config else words)
+        read(["scratch", *words] if read is read_train_arguments else words)
 
 
 def test_a_flag_of_eval_counts_once_but_for_what_may_be_many() -> None:
@@ -79,14 +79,18 @@ def read_eval(words: list[str]) -> EvaluateConfig:
     return read_evaluate_config(read_eval_arguments(words))
 
 
-@pytest.mark.parametrize("read", [read_train_config, read_eval])
+def read_train(words: list[str]) -> TrainConfig:
+    return read_train_arguments(words).run
+
+
+@pytest.mark.parametrize("read", [read_train, read_eval])
 def test_the_file_of_a_copied_run_asks_which_folder_is_meant(
     read: Callable[[list[str]], TrainConfig | EvaluateConfig], tmp_path: Path
 ) -> None:
     begun, data = str(tmp_path / "begun"), tmp_path / "pairs.jsonl"
     data.touch()
     words = {
-        read_train_config: ["scratch", "--data", str(data), "--output", begun],
+        read_train: ["scratch", "--data", str(data), "--output", begun],
         read_eval: ["--data", str(data), "--model", "miniature", "--output", begun],
     }
     config = read(words[read])

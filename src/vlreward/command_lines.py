@@ -274,11 +274,6 @@ class TrainArguments:
         require(holds, place="overfit_steps", value=steps, expected="0 without --dry-run")
 
 
-def read_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration of `read_train_arguments`."""
-    return read_train_arguments(arguments).run
-
-
 def read_train_arguments(arguments: Sequence[str]) -> TrainArguments:
     """What the arguments of `vlreward train` describe.
 

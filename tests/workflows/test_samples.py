@@ -58,3 +58,12 @@ def test_the_command_says_where_they_are(
         assert run(["train", "--from", str(file), "--output", own.output]) == 0
         assert (SAMPLES in capsys.readouterr().out) == (name == "with")
         assert (tmp_path / name / SAMPLES).exists() == (name == "with")
+
+
+def test_a_blind_runs_samples_show_what_it_was_given(
+    trained: tuple[TrainConfig, RewardModel],
+) -> None:
+    config, model = trained
+    assert any(one.pair.has_pictures for one in score_samples(config, model))
+    samples = score_samples(replace(config, blind=True), model)
+    assert len(samples) == 5 and not any(one.pair.has_pictures for one in samples)

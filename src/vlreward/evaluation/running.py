@@ -105,11 +105,11 @@ def check_means(
 
 
 def _refuse_without_head(weights: WeightsConfig) -> None:
-    from vlreward.modeling.checkpoints import has_reward_head, reward_head_missing
+    from vlreward.modeling.checkpoints import refuse_without_head
 
     folder = find_local_folder(weights.path, revision=weights.revision)
-    if folder is not None and not has_reward_head(folder):
-        raise reward_head_missing(folder)
+    if folder is not None:
+        refuse_without_head(folder)
 
 
 def check_rows(

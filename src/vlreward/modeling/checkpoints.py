@@ -97,7 +97,7 @@ def load_checkpoint(
     settings = _read_settings(folder)
     state = _read_head(folder)
     if state is None and new_head is None:
-        raise reward_head_missing(folder)
+        raise _reward_head_missing(folder)
     with quiet_transformers():
         backbone = backbones.load_backbone(folder, config, dtype=dtype)
     if state is None:
@@ -297,7 +297,7 @@ def _read_settings(folder: Path) -> RewardSettings:
         ) from error
 
 
-def reward_head_missing(folder: Path) -> CheckpointError:
+def _reward_head_missing(folder: Path) -> CheckpointError:
     """The error of a base model where a reward model is wanted."""
     return CheckpointError(
         "reward-head-missing",
@@ -306,6 +306,12 @@ def reward_head_missing(folder: Path) -> CheckpointError:
         expected=f"{VALUE_HEAD_FILE}, or {_SCORE_WEIGHT} among the weights",
         mend="This is a base model: train a reward model from it with `vlreward train`.",
     )
+
+
+def refuse_without_head(folder: Path) -> None:
+    """Raises CheckpointError if the folder is no reward model's, or cannot be read."""
+    if not has_reward_head(folder):
+        raise _reward_head_missing(folder)
 
 
 def has_reward_head(folder: Path) -> bool:

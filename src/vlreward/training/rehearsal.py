@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 
 from vlreward.records import Picture, PreferencePair
-from vlreward.training.board import find_trackers
 from vlreward.training.config import TrainConfig
 from vlreward.training.embedding_adamw import sparse_gradients
 from vlreward.training.encoded_pictures import refuse_unless_possible
@@ -23,7 +22,7 @@ from vlreward.training.reward_task import RewardTask
 from vlreward.training.setup import (
     RunData,
     build_model,
-    find_sources,
+    find_means,
     read_data,
     refuse_flex_without_gpu,
 )
@@ -61,8 +60,7 @@ def rehearse(
     the first batch of the first stage, at its full rate: a model that can learn brings its loss
     down. Raises as `train` does.
     """
-    find_sources(config)
-    find_trackers(config.trackers)
+    find_means(config)
     torch.manual_seed(config.seed)
     with tempfile.TemporaryDirectory() as folder:
         refuse_flex_without_gpu(config.model, device=ALONE.device)

@@ -19,13 +19,11 @@ import torch
 from torch import Tensor
 
 from vlreward.durable import write_json_atomically
-from vlreward.extras import import_extra
 from vlreward.modeling import backbones
 from vlreward.modeling.devices import deterministic_kernels
 from vlreward.progress import Progress
 from vlreward.runs import Clock, RunFolder, only_writer
 from vlreward.scoring import RewardModel
-from vlreward.training.board import find_trackers
 from vlreward.training.config import RunConfig, TrainConfig
 from vlreward.training.encoded_pictures import PictureCache, pictures_of
 from vlreward.training.loop import signals_noted
@@ -34,7 +32,7 @@ from vlreward.training.reward_task import RewardTask
 from vlreward.training.setup import (
     RunData,
     build_model,
-    find_sources,
+    find_means,
     load_finished,
     read_data,
     refuse_flex_without_gpu,
@@ -67,10 +65,7 @@ def train(
     Under `torchrun`, all processes train one model together, sharded by FSDP2, each with its part
     of every batch; any number of processes resumes a run. Each of them returns the model.
     """
-    find_sources(config)
-    find_trackers(config.trackers)
-    if config.model.lora_rank:
-        import_extra("peft", extra="lora")
+    find_means(config)
 
     def prepare(context: RunContext) -> RewardTask:
         model = _prepare_model(config, context)

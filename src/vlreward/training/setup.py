@@ -15,12 +15,12 @@ import torch
 from vlreward.collation.text import load_tokenizer
 from vlreward.durable import write_text_atomically
 from vlreward.errors import ConfigError, DataError, VlrewardError
+from vlreward.extras import import_extra
 from vlreward.modeling import backbones
 from vlreward.modeling.checkpoints import (
     RewardCheckpoint,
-    has_reward_head,
     load_checkpoint,
-    reward_head_missing,
+    refuse_without_head,
 )
 from vlreward.modeling.config import ModelConfig
 from vlreward.modeling.encoders import encoder_for
@@ -34,6 +34,7 @@ from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.config import SourceConfig
 from vlreward.sources.read import find_source, read_preferences
+from vlreward.training.board import find_trackers
 from vlreward.training.comparisons import Truncation, UsablePairs, describe_place, find_usable
 from vlreward.training.config import StageConfig, TrainConfig
 from vlreward.training.shortcuts import blind
@@ -61,17 +62,19 @@ class RunData(NamedTuple):
         return [*self.train.truncated, *self.validation.truncated]
 
 
-def find_sources(config: TrainConfig) -> None:
-    """Looks for local data and a proxy, before anything slow or lasting is done.
+def find_means(config: TrainConfig) -> None:
+    """Looks for all that a run needs, before anything slow or lasting is done.
 
-    Raises DataError or CheckpointError if they are not there.
+    Raises DataError if local data is not there, CheckpointError if a proxy is not, or judges
+    nothing, MissingExtraError if a package is not installed.
     """
+    find_trackers(config.trackers)
+    if config.model.lora_rank:
+        import_extra("peft", extra="lora")
     for source in (*config.data, *config.validation):
         find_source(source)
     if config.objective.words_alone is not None:
-        folder = find_model_folder(config.objective.words_alone)
-        if not has_reward_head(folder):
-            raise reward_head_missing(folder)
+        refuse_without_head(find_model_folder(config.objective.words_alone))
 
 
 def build_model(config: TrainConfig, *, device: torch.device) -> RewardModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from vlreward.records import PreferencePair
 from vlreward.scoring import RewardModel
 from vlreward.sources.read import read_preferences
 from vlreward.training.config import TrainConfig
+from vlreward.training.shortcuts import blind
 from vlreward.workflows.pages import content, conversation, escape, page, table
 
 SAMPLES = "samples.html"
@@ -36,8 +38,8 @@ class Sample(NamedTuple):
 def write_samples(config: TrainConfig, model: RewardModel) -> Path | None:
     """Writes `samples.html` into the run's folder, the worst ordered first; gives its path.
 
-    The pairs are the same ones whatever the model: those with the smallest ids. None without
-    validation pairs that can be scored.
+    The pairs are the same ones whatever the model: those with the smallest ids; blind where the
+    training was. None without validation pairs that can be scored.
     """
     samples = score_samples(config, model)
     if not samples:
@@ -51,8 +53,10 @@ def score_samples(config: TrainConfig, model: RewardModel) -> list[Sample]:
     """The samples, those with the smallest margin first."""
     store = PictureStore(Path(config.output).absolute() / "pictures")
     rows = chain.from_iterable(read_preferences(one, store=store) for one in config.validation)
-    pairs = {one.id: one for one in rows if isinstance(one, PreferencePair)}
-    chosen = [pairs[name] for name in sorted(pairs)[:_NUM_SAMPLES]]
+    pairs = (one for one in rows if isinstance(one, PreferencePair))
+    chosen = nsmallest(_NUM_SAMPLES, pairs, key=lambda pair: pair.id)
+    if config.blind:
+        chosen = [blind(pair) for pair in chosen]
     scores = model.score_each((one.prompt, [one.chosen, one.rejected]) for one in chosen)
     samples = [
         Sample(pair, found[0].value, found[1].value)
